@@ -1,0 +1,58 @@
+# Everything a person or the gate does here. `make` alone lists it.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# The collector's version, here and in builder-config.yaml; e2e/manifest_test.go holds the two (and the tools' modules) together.
+OTELCOL_VERSION := v0.145.0
+
+BUILD_FLAGS := -trimpath -tags grpcnotrace -ldflags='-s -w'
+TOOLS := .tools
+
+##@ Use
+.PHONY: help run build
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+run: build ## Build, then watch the local profile enrich bundled pod logs, spans and metrics (Ctrl-C stops)
+	@go run ./configs/local/replay $(RUN_ARGS)
+
+build: ## Build bin/otelcol: static, trimmed, version stamped
+	@.ci/build-progress env CGO_ENABLED=0 go -C distro build -v $(BUILD_FLAGS) -o ../bin/otelcol .
+
+##@ Prove
+.PHONY: test e2e check lint
+test: build ## Unit tests, race tests of our packages, the binary under every shipped profile (needs no root)
+	go vet ./...
+	go test -race ./...
+	go test -tags e2e -count=1 -timeout 10m -run 'TestManifest|TestEveryComponentStarts|TestProfile' ./e2e
+
+e2e: build ## End to end on real servers (root, or unprivileged user namespaces)
+	go run ./e2e/backends/cmd/build
+	go test -tags e2e -count=1 -timeout 30m ./e2e/...
+
+check: generate lint ## Nothing generated has drifted, modules are tidy, code is formatted and linted
+	@git diff --exit-code --stat -- distro || { echo 'distro/ differs from builder-config.yaml: run `make generate` and commit the result'; exit 1; }
+	@test -z "$$(git status --porcelain -- distro)" || { echo 'distro/ has files that are not committed: run `make generate` and commit the result'; exit 1; }
+	@for m in . .ci/tools/* e2e/backends/*/; do if [ -f "$$m/go.mod" ]; then go -C "$$m" mod tidy -diff || { echo "$$m/go.mod is not tidy: run \`go -C $$m mod tidy\` and commit the result"; exit 1; }; fi; done
+
+lint: $(TOOLS)/golangci-lint ## Format check and linters (.golangci.yaml)
+	$(TOOLS)/golangci-lint fmt --diff
+	$(TOOLS)/golangci-lint run
+
+##@ Change
+.PHONY: generate fmt clean
+generate: $(TOOLS)/builder ## Write distro/ from builder-config.yaml
+	$(TOOLS)/builder --config builder-config.yaml --skip-compilation --skip-strict-versioning=false
+	gofmt -w distro
+
+fmt: $(TOOLS)/golangci-lint ## Format the code
+	$(TOOLS)/golangci-lint fmt
+
+clean: ## Remove what was built; keeps the cache of built servers (.cache)
+	rm -rf bin $(TOOLS) .work
+
+$(TOOLS)/%: .ci/tools/%/go.mod .ci/tools/%/go.sum
+	@echo "building $* (once)"
+	@go -C .ci/tools/$* build -o ../../../$@ tool
