@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-# The collector's version, here and in builder-config.yaml; e2e/manifest_test.go holds the two (and the tools' modules) together.
+# The collector's version, here and in builder-config.yaml; e2e/smoke/manifest_test.go holds the two (and the tools' modules) together.
 OTELCOL_VERSION := v0.145.0
 
 BUILD_FLAGS := -trimpath -tags grpcnotrace -ldflags='-s -w'
@@ -26,7 +26,7 @@ build: ## Build bin/otelcol: static, trimmed, version stamped
 test: build ## Unit tests, race tests of our packages, the binary under every shipped profile (needs no root)
 	go vet ./...
 	go test -race ./...
-	go test -tags e2e -count=1 -timeout 10m -run 'TestManifest|TestEveryComponentStarts|TestProfile' ./e2e
+	go test -tags e2e -count=1 -timeout 10m ./e2e/smoke
 
 e2e: build ## End to end on real servers (root, or unprivileged user namespaces)
 	go run ./e2e/backends/cmd/build

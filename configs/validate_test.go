@@ -33,10 +33,10 @@ func required(t *testing.T) map[string]string {
 			"clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
 			"users": [{"name": "c", "user": {"token": "a-token"}}],
 			"contexts": [{"name": "c", "context": {"cluster": "c", "user": "c"}}]}`),
-		"SERVICEACCOUNT_DIR": dir,
-		"OTLP_ENDPOINT":      "http://127.0.0.1:1",
-		"OTLP_TOKEN_FILE":    write("otlp-token", "a-vendor-token\n"),
-		"STATE_DIR":          filepath.Join(dir, "state"),
+		"SERVICEACCOUNT_DIR":      dir,
+		"OTLP_ENDPOINT":           "http://127.0.0.1:1",
+		"OTLP_AUTHORIZATION_FILE": write("authorization", "Bearer a-vendor-token"),
+		"STATE_DIR":               filepath.Join(dir, "state"),
 	}
 }
 
@@ -76,7 +76,7 @@ func TestAMissingVariableIsAClearFailure(t *testing.T) {
 	f("agent.yaml", "debug.yaml", "K8S_NODE_NAME", `envvar "K8S_NODE_NAME" is not set`)
 	f("scraper.yaml", "debug.yaml", "POD_NAME", "prometheus/allocator::target_allocator: CollectorID is not a valid ID")
 	f("local.yaml", "otlp.yaml", "OTLP_ENDPOINT", "otlp_http/vendor: at least one endpoint must be specified")
-	f("local.yaml", "otlp.yaml", "OTLP_TOKEN_FILE", "open /etc/otelcol/secrets/otlp-token: no such file or directory")
+	f("local.yaml", "otlp.yaml", "OTLP_AUTHORIZATION_FILE", "open /etc/otelcol/secrets/authorization: no such file or directory")
 	f("agent.yaml", "debug.yaml", "K8S_AUTH_TYPE", "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt could not be read")
 }
 
