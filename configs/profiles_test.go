@@ -334,9 +334,10 @@ func TestSampling(t *testing.T) {
 }
 
 func TestSelfMetricsHaveTheSameNamesEverywhere(t *testing.T) {
-	want := load(t, "agent.yaml").Service.Telemetry
+	want := load(t, "agent.yaml").Service.Telemetry["metrics"]
 	for _, f := range tiers(t) {
-		readers, err := yaml.Marshal(f.Service.Telemetry)
+		assert.Equal(t, "sluice-"+strings.TrimSuffix(f.path, ".yaml"), at(f.Service.Telemetry, "resource", "service.name"), f.path)
+		readers, err := yaml.Marshal(f.Service.Telemetry["metrics"])
 		require.NoError(t, err)
 		expected, err := yaml.Marshal(want)
 		require.NoError(t, err)
