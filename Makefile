@@ -16,7 +16,8 @@ help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 run: build ## Build, then watch the local profile enrich bundled pod logs, spans and metrics (Ctrl-C stops)
-	@go run ./configs/local/replay $(RUN_ARGS)
+	@go build -o bin/replay ./configs/local/replay
+	@exec bin/replay $(RUN_ARGS)
 
 build: ## Build bin/otelcol: static, trimmed, version stamped
 	@.ci/build-progress env CGO_ENABLED=0 go -C distro build -v $(BUILD_FLAGS) -o ../bin/otelcol .

@@ -32,7 +32,7 @@ func (p *player) loop(ctx context.Context) error {
 
 	var now time.Time
 	for i, e := range events {
-		if i == 0 || true {
+		if i == 0 || !e.at.Equal(events[i-1].at) {
 			if i > 0 {
 				sleep(ctx, time.Duration(stretch*float64(e.at.Sub(events[i-1].at))))
 			}

@@ -199,6 +199,10 @@ func checkReplayed(t *testing.T, name, model, replayed string, since time.Time) 
 	}
 	if len(got) != 2*len(model) {
 		t.Errorf("%s: %d bytes, want %d", name, len(got), 2*len(model))
+		return
+	}
+	if id := orderRE.Find(got); id != nil && bytes.Contains(got[len(model):], id) {
+		t.Errorf("%s: the second loop has %s again", name, id)
 	}
 	models := strings.SplitAfter(model+model, "\n")
 	var last, lastModel time.Time
@@ -264,7 +268,9 @@ func TestRunCollectorThatDoesNotStart(t *testing.T) {
 func TestRunCollectorThatDies(t *testing.T) {
 	o, _, _ := fakeRun(t, "die")
 	o.loops, o.rate = 0, 500
-	wantError(t, run(context.Background(), o), "the collector ended (exit status 4)")
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	wantError(t, run(ctx, o), "the collector ended (exit status 4)")
 }
 
 func TestRunTracesRefused(t *testing.T) {
@@ -273,6 +279,21 @@ func TestRunTracesRefused(t *testing.T) {
 	wantError(t, run(context.Background(), o), "traces were not accepted")
 	if !strings.Contains(out.String(), "503 Service Unavailable: refused") {
 		t.Errorf("output:\n%s", out)
+	}
+}
+
+func TestRate(t *testing.T) {
+	const rate = 1000
+	s := bundled(t)
+	p := player{sample: s, dir: t.TempDir(), rate: rate, post: func(context.Context, []byte) error { return nil }}
+	defer p.close()
+	start := time.Now()
+	if err := p.loop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	want := time.Duration(s.lines) * time.Second / rate
+	if took := time.Since(start); took < want || p.lines != s.lines {
+		t.Errorf("%d lines in %s, want %d in %s", p.lines, took, s.lines, want)
 	}
 }
 

@@ -22,29 +22,30 @@ func bundled(t *testing.T) *sample {
 }
 
 func TestShift(t *testing.T) {
-	at := time.Date(2026, 3, 2, 9, 30, 3, 184_500_000, time.UTC)
+	at := time.Date(2028, 2, 29, 9, 30, 3, 184_500_000, time.UTC)
 	f := func(in, want string) {
 		t.Helper()
-		now := at.Add(24*time.Hour + 5*time.Second + 250*time.Millisecond)
+		now := at.Add(24*time.Hour + 5*time.Second + 850*time.Millisecond)
 		if got := string(shift([]byte(in), at, now)); got != want {
 			t.Errorf("shift(%q)\n got %q\nwant %q", in, got, want)
 		}
 	}
 	f("no time in here 12:30", "no time in here 12:30")
-	f("2026-03-02T09:30:03.1845Z stdout F x", "2026-03-03T09:30:08.4345Z stdout F x")
-	f("2026-03-02T10:30:03.184500000+01:00 stdout F x", "2026-03-03T10:30:08.434500000+01:00 stdout F x")
-	f("2026-03-02T06:00:03.18-03:30 stdout F x", "2026-03-03T06:00:08.43-03:30 stdout F x")
-	f(`{"log":"x","time":"2026-03-02T09:30:03.1845Z"}`, `{"log":"x","time":"2026-03-03T09:30:08.4345Z"}`)
+	f("2028-02-29T09:30:03.1845Z stdout F x", "2028-03-01T09:30:09.0345Z stdout F x")
+	f("2028-02-29T10:30:03.184500000+01:00 stdout F x", "2028-03-01T10:30:09.034500000+01:00 stdout F x")
+	f("2028-02-29T06:00:03.18-03:30 stdout F x", "2028-03-01T06:00:09.03-03:30 stdout F x")
+	f(`{"log":"x","time":"2028-02-29T09:30:03.1845Z"}`, `{"log":"x","time":"2028-03-01T09:30:09.0345Z"}`)
 	// Without a fraction: the second of the line, not the second before it.
-	f("2026-03-02T09:30:03Z stdout F x", "2026-03-03T09:30:08Z stdout F x")
-	f("[02/Mar/2026:09:30:03 +0000] x", "[03/Mar/2026:09:30:08 +0000] x")
-	f("2026/03/02 09:30:03 [error]", "2026/03/03 09:30:08 [error]")
-	f("I0302 09:30:03.184400       1 x.go", "I0303 09:30:08.434400       1 x.go")
-	f(`"output":"09:30:03.184500000: Warning x"`, `"output":"09:30:08.434500000: Warning x"`)
-	f(`"evt.time":1772443803184500000,`, `"evt.time":1772530208434500000,`)
-	f("a 2026-03-02T09:30:03.1Z b 2026-03-02T09:30:04.1Z c", "a 2026-03-03T09:30:08.3Z b 2026-03-03T09:30:09.3Z c")
+	f("2028-02-29T09:30:03Z stdout F x", "2028-03-01T09:30:09Z stdout F x")
+	f("[29/Feb/2028:09:30:03 +0000] x", "[01/Mar/2028:09:30:09 +0000] x")
+	f("2028/02/29 09:30:03 [error]", "2028/03/01 09:30:09 [error]")
+	// A stamp that leaves out the year or the day.
+	f("I0229 09:30:03.184400       1 x.go", "I0301 09:30:09.034400       1 x.go")
+	f(`"output":"09:30:03.184500000: Warning x"`, `"output":"09:30:09.034500000: Warning x"`)
+	f(`"evt.time":1835429403184500000,`, `"evt.time":1835515809034500000,`)
+	f("a 2028-02-29T09:30:03.1Z b 2028-02-29T09:30:04.1Z c", "a 2028-03-01T09:30:08.9Z b 2028-03-01T09:30:09.9Z c")
 	// Looks like a time and is none.
-	f("2026-13-02T09:30:03Z", "2026-13-02T09:30:03Z")
+	f("2028-13-02T09:30:03Z", "2028-13-02T09:30:03Z")
 	f("4111 1111 1111 1111", "4111 1111 1111 1111")
 }
 
@@ -105,9 +106,14 @@ func TestDockerLinesStayJSON(t *testing.T) {
 	}
 }
 
-func TestEventsKeepTheOrderOfFiles(t *testing.T) {
+func TestEventsAreInTheOrderOfTimeAndOfFiles(t *testing.T) {
 	files := map[string]*bytes.Buffer{}
+	var last time.Time
 	for _, e := range bundled(t).events {
+		if e.at.Before(last) {
+			t.Errorf("%s: %q is late", e.file, e.data)
+		}
+		last = e.at
 		if files[e.file] == nil {
 			files[e.file] = &bytes.Buffer{}
 		}
