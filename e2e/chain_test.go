@@ -45,18 +45,19 @@ type chain struct {
 func startChain(t *testing.T) *chain {
 	t.Helper()
 	k := tiers.StartKubernetes(t)
-	manifest := samplingEndpoints
+	var manifest strings.Builder
+	manifest.WriteString(samplingEndpoints)
 	c := &chain{}
 	for i := range c.sampling {
 		address := netns.Addr(t, 11+i)
-		manifest += fmt.Sprintf("- {addresses: [%s], conditions: {ready: true}, hostname: sluice-sampling-%d}\n", address, i)
+		fmt.Fprintf(&manifest, "- {addresses: [%s], conditions: {ready: true}, hostname: sluice-sampling-%d}\n", address, i)
 		c.sinks[i] = harness.StartSink(t, harness.SinkOptions{})
 		c.sampling[i] = tiers.Start(t, k, tiers.Tier{
 			Name: fmt.Sprintf("sluice-sampling-%d", i), Profile: "sampling", Backends: []string{"backends/lgtm"},
 			Env: tiers.With(tiers.ToSink(t, c.sinks[i]), map[string]string{"OTLP_GRPC_ENDPOINT": net.JoinHostPort(address, "4317"), "SPANMETRICS_INTERVAL": "2s"}),
 		})
 	}
-	k.Apply(t, manifest)
+	k.Apply(t, manifest.String())
 	other := harness.StartSink(t, harness.SinkOptions{}) // the gateway's logs and metrics
 	c.gateway = tiers.Start(t, k, tiers.Tier{Profile: "gateway", Backends: []string{"backends/lgtm", "backends/to-sampling"}, Env: tiers.ToSink(t, other)})
 	c.agent = tiers.Start(t, k, tiers.Tier{Profile: "agent", Backends: []string{"backends/to-gateway"}, Env: map[string]string{"GATEWAY_ENDPOINT": c.gateway.OTLPGRPC}})

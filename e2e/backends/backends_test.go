@@ -152,7 +152,7 @@ func TestPrometheus(t *testing.T) {
 	orders := p.Query(t, "orders_total")
 	require.Len(t, orders, 1)
 	require.Equal(t, "cart", orders[0].Labels["job"])
-	require.Equal(t, 7.0, orders[0].Value)
+	require.InDelta(t, 7, orders[0].Value, 0)
 	exemplars := p.Exemplars(t, "orders_total")
 	require.Len(t, exemplars, 1)
 	require.Equal(t, traceID, exemplars[0].Labels["trace_id"])

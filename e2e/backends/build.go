@@ -101,7 +101,7 @@ func newBuild(s server, root string) (*build, error) {
 	}
 
 	key := sha256.New()
-	fmt.Fprintf(key, "%s\n%s\n%q\n%q\n%s\n%s", mod, sum, b.args, b.env, goVersion, s.pkg)
+	_, _ = fmt.Fprintf(key, "%s\n%s\n%q\n%q\n%s\n%s", mod, sum, b.args, b.env, goVersion, s.pkg)
 	b.out = filepath.Join(root, ".cache", "backends", fmt.Sprintf("%s-%s-%x", s.name, b.version, key.Sum(nil)[:5]), s.name)
 	return b, nil
 }

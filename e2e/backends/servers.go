@@ -17,17 +17,27 @@ type server struct {
 }
 
 var servers = []server{
-	{name: "etcd", dir: "etcd", cold: "a minute",
-		module: "go.etcd.io/etcd/server/v3", pkg: "go.etcd.io/etcd/server/v3"},
-	{name: "kube-apiserver", dir: "kubernetes", cold: "3 minutes", ldflags: kubernetesVersion,
-		module: "k8s.io/kubernetes", pkg: "k8s.io/kubernetes/cmd/kube-apiserver"},
-	{name: "kubectl", dir: "kubernetes", cold: "a minute", ldflags: kubernetesVersion,
-		module: "k8s.io/kubernetes", pkg: "k8s.io/kubernetes/cmd/kubectl"},
-	{name: "prometheus", dir: "prometheus", cold: "4 minutes",
-		module: "github.com/prometheus/prometheus", pkg: "github.com/prometheus/prometheus/cmd/prometheus"},
-	{name: "targetallocator", dir: "targetallocator", cold: "3 minutes",
+	{
+		name: "etcd", dir: "etcd", cold: "a minute",
+		module: "go.etcd.io/etcd/server/v3", pkg: "go.etcd.io/etcd/server/v3",
+	},
+	{
+		name: "kube-apiserver", dir: "kubernetes", cold: "3 minutes", ldflags: kubernetesVersion,
+		module: "k8s.io/kubernetes", pkg: "k8s.io/kubernetes/cmd/kube-apiserver",
+	},
+	{
+		name: "kubectl", dir: "kubernetes", cold: "a minute", ldflags: kubernetesVersion,
+		module: "k8s.io/kubernetes", pkg: "k8s.io/kubernetes/cmd/kubectl",
+	},
+	{
+		name: "prometheus", dir: "prometheus", cold: "4 minutes",
+		module: "github.com/prometheus/prometheus", pkg: "github.com/prometheus/prometheus/cmd/prometheus",
+	},
+	{
+		name: "targetallocator", dir: "targetallocator", cold: "3 minutes",
 		module: "github.com/open-telemetry/opentelemetry-operator",
-		pkg:    "github.com/open-telemetry/opentelemetry-operator/cmd/otel-allocator"},
+		pkg:    "github.com/open-telemetry/opentelemetry-operator/cmd/otel-allocator",
+	},
 }
 
 // Names lists the servers that Build knows.

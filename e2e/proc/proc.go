@@ -68,7 +68,7 @@ func Start(tb testing.TB, c Cmd) *Process {
 		close(p.done)
 	}()
 	tb.Cleanup(func() {
-		p.Stop()
+		_ = p.Stop() // how it ended is for tests that stop it themselves
 		if tb.Failed() {
 			tb.Logf("---- last output of %s\n%s", p.Name, p.Tail())
 		}
