@@ -31,7 +31,7 @@ test: build ## Unit tests, race tests of our packages, the binary under every sh
 
 e2e: build ## End to end on real servers (root, or unprivileged user namespaces)
 	go run ./e2e/backends/cmd/build
-	go test -tags e2e -count=1 -timeout 30m ./e2e/...
+	go test -tags e2e -count=1 -timeout 30m -p 1 ./e2e ./e2e/backends ./e2e/harness
 
 check: generate lint ## Nothing generated has drifted, modules are tidy, code is formatted and linted
 	@git diff --exit-code --stat -- distro || { echo 'distro/ differs from builder-config.yaml: run `make generate` and commit the result'; exit 1; }

@@ -4,6 +4,7 @@
 package smoke
 
 import (
+	"debug/elf"
 	"os"
 	"os/exec"
 	"path"
@@ -105,6 +106,20 @@ func TestManifestHasOneVersion(t *testing.T) {
 		}
 	}
 	assert.Contains(t, string(read(t, ".ci/tools/builder/go.mod")), "go.opentelemetry.io/collector/cmd/builder "+version)
+}
+
+func TestBinaryIsStaticAndTrimmed(t *testing.T) {
+	f, err := elf.Open(harness.Binary(t))
+	require.NoError(t, err)
+	defer f.Close()
+	for _, p := range f.Progs {
+		assert.NotEqual(t, elf.PT_INTERP, p.Type, "it asks for a dynamic loader, which an empty image does not have")
+	}
+	assert.Nil(t, f.Section(".symtab"), "it has a symbol table")
+	out, err := exec.CommandContext(t.Context(), "go", "version", "-m", harness.Binary(t)).Output()
+	require.NoError(t, err)
+	assert.Contains(t, string(out), "-trimpath=true")
+	assert.Contains(t, string(out), "CGO_ENABLED=0")
 }
 
 func TestManifestEntriesHaveAReason(t *testing.T) {
