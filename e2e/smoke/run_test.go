@@ -25,7 +25,7 @@ func TestMakeRunShowsTheSample(t *testing.T) {
 	output, err := build.CombinedOutput()
 	require.NoError(t, err, string(output))
 
-	cmd := exec.CommandContext(t.Context(), program, "-loops", "1", "-rate", "60")
+	cmd := exec.CommandContext(t.Context(), program, "-loops", "1", "-rate", "60", "-drain", "12s") // its own metrics: 5 s until the target is known, then the interval
 	cmd.Dir = harness.Root(t)
 	cmd.Env = os.Environ()
 	names := []string{
