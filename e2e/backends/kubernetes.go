@@ -3,7 +3,9 @@ package backends
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,11 +20,13 @@ import (
 // kubernetesReady is how long etcd and kube-apiserver may take together: about 3 s when little else runs.
 const kubernetesReady = 60 * time.Second
 
+const loopback = "127.0.0.1"
+
 // Kubernetes is a real control plane without a node: etcd and kube-apiserver, with RBAC and real tokens. No controller
 // runs, so nothing acts on what is stored: a Deployment makes no pods, a Namespace has no default ServiceAccount and
 // stays Terminating when deleted, and aggregated ClusterRoles (view, edit, admin) are empty.
 type Kubernetes struct {
-	URL             string // https://127.0.0.1:…
+	URL             string // https://127.0.0.1:…, or on the address of StartKubernetesOn
 	CAFile          string // PEM
 	AuditLog        string // one JSON event per line; see Forbidden
 	AdminKubeconfig string // file; group system:masters, which RBAC never refuses
@@ -32,6 +36,7 @@ type Kubernetes struct {
 
 	dir     string
 	kubectl string // the program
+	ca      *pki
 	api     *apiClient
 
 	mu         sync.Mutex
@@ -41,11 +46,18 @@ type Kubernetes struct {
 // StartKubernetes starts etcd and kube-apiserver and returns when /readyz says ok. Both end with the test.
 func StartKubernetes(tb testing.TB) *Kubernetes {
 	tb.Helper()
+	return StartKubernetesOn(tb, loopback)
+}
+
+// StartKubernetesOn is StartKubernetes with the API server on another address of this machine. Unless that is a loopback
+// address, which no endpoint may have, the Service kubernetes gets its EndpointSlice, as in a cluster.
+func StartKubernetesOn(tb testing.TB, address string) *Kubernetes {
+	tb.Helper()
 	etcd, apiserver := binary(tb, "etcd"), binary(tb, "kube-apiserver")
 	dir := tb.TempDir()
 	ports := proc.FreePorts(tb, 3)
 	k := &Kubernetes{
-		URL:             fmt.Sprintf("https://127.0.0.1:%d", ports[0]),
+		URL:             fmt.Sprintf("https://%s:%d", address, ports[0]),
 		CAFile:          filepath.Join(dir, "ca.crt"),
 		AuditLog:        filepath.Join(dir, "audit.log"),
 		AdminKubeconfig: filepath.Join(dir, "admin.kubeconfig"),
@@ -54,8 +66,9 @@ func StartKubernetes(tb testing.TB) *Kubernetes {
 		namespaces:      map[string]bool{},
 	}
 	ca := newPKI(tb, dir)
+	k.ca = ca
 	ca.issue(tb, "apiserver", "kube-apiserver", nil,
-		"127.0.0.1", "10.96.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
+		address, "10.96.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
 	ca.issue(tb, "admin", "admin", []string{"system:masters"})
 	k.api = newAPIClient(tb, k.URL, ca, "admin")
 	k.writeKubeconfig(tb, k.AdminKubeconfig, "default", map[string]string{
@@ -68,7 +81,7 @@ func StartKubernetes(tb testing.TB) *Kubernetes {
 	k.Etcd = proc.Start(tb, proc.Cmd{Name: "etcd", Path: etcd, Dir: dir, Args: etcdArgs(dir, etcdURL, ports[2])})
 	k.APIServer = proc.Start(tb, proc.Cmd{
 		Name: "kube-apiserver", Path: apiserver, Dir: dir,
-		Args: append(apiserverArgs(ca, ports[0], etcdURL), "--audit-policy-file="+policy, "--audit-log-path="+k.AuditLog),
+		Args: append(apiserverArgs(ca, address, ports[0], etcdURL), "--audit-policy-file="+policy, "--audit-log-path="+k.AuditLog),
 		// Nothing of it is needed any more: no waiting for clients that still watch.
 		Grace: 2 * time.Second,
 	})
@@ -93,15 +106,18 @@ func etcdArgs(dir, clientURL string, peerPort int) []string {
 	}
 }
 
-func apiserverArgs(ca *pki, port int, etcdURL string) []string {
+func apiserverArgs(ca *pki, address string, port int, etcdURL string) []string {
+	reconciler := "lease"
+	if net.ParseIP(address).IsLoopback() {
+		reconciler = "none" // no endpoint may have such an address
+	}
 	return []string{
 		"--etcd-servers=" + etcdURL,
 		fmt.Sprintf("--secure-port=%d", port),
-		"--bind-address=127.0.0.1",
-		// Without an address of its own it looks for a default route, which a test's network namespace does not have,
-		// and the reconciler of the kubernetes Service's endpoints takes no loopback address.
-		"--advertise-address=127.0.0.1",
-		"--endpoint-reconciler-type=none",
+		"--bind-address=" + address,
+		// Without an address of its own it looks for a default route, which a test's network namespace does not have.
+		"--advertise-address=" + address,
+		"--endpoint-reconciler-type=" + reconciler,
 		"--tls-cert-file=" + ca.file("apiserver.crt"),
 		"--tls-private-key-file=" + ca.file("apiserver.key"),
 		"--client-ca-file=" + ca.file("ca.crt"),
@@ -157,6 +173,15 @@ func (k *Kubernetes) Namespace(tb testing.TB, name string) {
 		"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": name},
 	})
 	k.namespaces[name] = true
+}
+
+// Certificate issues a server's certificate from the cluster's CA, as one that a kubelet asked for.
+func (k *Kubernetes) Certificate(tb testing.TB, name string, sans ...string) tls.Certificate {
+	tb.Helper()
+	k.ca.issue(tb, name, name, nil, sans...)
+	cert, err := tls.LoadX509KeyPair(k.ca.file(name+".crt"), k.ca.file(name+".key"))
+	must(tb, err)
+	return cert
 }
 
 func binary(tb testing.TB, name string) string {

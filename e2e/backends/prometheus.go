@@ -22,9 +22,10 @@ const defaultPrometheusConfig = `storage:
 
 // Prometheus is a server that takes remote write at URL/api/v1/write and OTLP at URL/api/v1/otlp/v1/metrics.
 type Prometheus struct {
-	URL     string // http://127.0.0.1:…
-	Process *proc.Process
+	URL     string        // http://127.0.0.1:…
+	Process *proc.Process // the newest one after Restart
 
+	cmd  proc.Cmd
 	http http.Client
 }
 
@@ -55,16 +56,34 @@ func StartPrometheus(tb testing.TB, config string, flags ...string) *Prometheus 
 	must(tb, os.WriteFile(configFile, []byte(config), 0o600))
 	addr := fmt.Sprintf("127.0.0.1:%d", proc.FreePorts(tb, 1)[0])
 	p := &Prometheus{URL: "http://" + addr, http: http.Client{Timeout: 30 * time.Second}}
-	p.Process = proc.Start(tb, proc.Cmd{Name: "prometheus", Path: path, Dir: dir, Args: append([]string{
+	p.cmd = proc.Cmd{Name: "prometheus", Path: path, Dir: dir, Args: append([]string{
 		"--config.file=" + configFile,
 		"--storage.tsdb.path=" + filepath.Join(dir, "tsdb"),
 		"--web.listen-address=" + addr,
 		"--web.enable-otlp-receiver",
 		"--web.enable-remote-write-receiver",
 		"--enable-feature=exemplar-storage",
-	}, flags...)})
-	waitReady(tb, p.URL+"/-/ready", p.Process)
+	}, flags...)}
+	p.start(tb)
 	return p
+}
+
+func (p *Prometheus) start(tb testing.TB) {
+	tb.Helper()
+	p.Process = proc.Start(tb, p.cmd)
+	waitReady(tb, p.URL+"/-/ready", p.Process)
+}
+
+// Stop stops the server, so that clients see "connection refused" until Restart.
+func (p *Prometheus) Stop(tb testing.TB) {
+	tb.Helper()
+	must(tb, p.Process.Stop())
+}
+
+// Restart starts a stopped server again, on the same address and with what it had stored.
+func (p *Prometheus) Restart(tb testing.TB) {
+	tb.Helper()
+	p.start(tb)
 }
 
 // Query runs an instant query at the server's present time.

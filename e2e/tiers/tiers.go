@@ -18,7 +18,17 @@ var namespaces = map[string]string{"agent": "sluice-agent", "gateway": "sluice",
 // StartKubernetes starts an API server and gives the tiers their shipped roles.
 func StartKubernetes(tb testing.TB) *backends.Kubernetes {
 	tb.Helper()
-	k := backends.StartKubernetes(tb)
+	return withRoles(tb, backends.StartKubernetes(tb))
+}
+
+// StartKubernetesOn does so on an address that the endpoints of the Service kubernetes may have.
+func StartKubernetesOn(tb testing.TB, address string) *backends.Kubernetes {
+	tb.Helper()
+	return withRoles(tb, backends.StartKubernetesOn(tb, address))
+}
+
+func withRoles(tb testing.TB, k *backends.Kubernetes) *backends.Kubernetes {
+	tb.Helper()
 	for tier, namespace := range namespaces {
 		k.Namespace(tb, namespace)
 		k.ApplyFile(tb, filepath.Join(harness.Root(tb), "deploy", "kubernetes", "tiers", tier, "rbac.yaml"))
@@ -34,9 +44,11 @@ type Tier struct {
 	Env      map[string]string // wins over what Start chooses
 	Override string            // YAML, merged last
 	StateDir string
+	NoWait   bool // return at once, as for a tier that waits for something itself
 }
 
-// Start starts a profile and waits until it is healthy. Without a cluster (k is nil) only profiles that need none start.
+// Start starts a profile and, unless told not to, waits until it is healthy. Without a cluster (k is nil) only profiles
+// that need none start.
 func Start(tb testing.TB, k *backends.Kubernetes, t Tier) *harness.Collector {
 	tb.Helper()
 	if t.Name == "" {
@@ -64,7 +76,7 @@ func Start(tb testing.TB, k *backends.Kubernetes, t Tier) *harness.Collector {
 		configs = append(configs, "configs/"+backend+".yaml")
 	}
 	return harness.StartCollector(tb, harness.Options{
-		Name: t.Name, Configs: configs, Override: t.Override, Env: env, StateDir: t.StateDir,
+		Name: t.Name, Configs: configs, Override: t.Override, Env: env, StateDir: t.StateDir, NoWait: t.NoWait,
 	})
 }
 
