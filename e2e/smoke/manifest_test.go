@@ -111,7 +111,7 @@ func TestManifestHasOneVersion(t *testing.T) {
 func TestBinaryIsStaticAndTrimmed(t *testing.T) {
 	f, err := elf.Open(harness.Binary(t))
 	require.NoError(t, err)
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	for _, p := range f.Progs {
 		assert.NotEqual(t, elf.PT_INTERP, p.Type, "it asks for a dynamic loader, which an empty image does not have")
 	}

@@ -41,6 +41,9 @@ func startCollector(o options, work string) (*collector, error) {
 	c.cmd.Dir = o.root
 	c.cmd.Stdout, c.cmd.Stderr = os.Stdout, os.Stderr
 	c.cmd.Env = os.Environ()
+	if os.Getenv("LOG_LEVEL") == "" {
+		c.cmd.Env = append(c.cmd.Env, "LOG_LEVEL=warn") // the terminal is for the records
+	}
 	for name, sub := range map[string]string{"POD_LOGS_DIR": "pods", "DOCKER_LOGS_DIR": "docker", "STATE_DIR": "state"} {
 		dir := filepath.Join(work, sub)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
