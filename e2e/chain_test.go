@@ -204,6 +204,7 @@ func (c *chain) assertRED(t *testing.T, traces []trace) {
 				if strings.HasPrefix(p.Name, "traces.span.metrics.") {
 					last[fmt.Sprint(p.Name, p.Resource, p.Attrs)] = p
 					assert.Equal(t, fmt.Sprintf("sluice-sampling-%d", i), p.Attrs["collector.instance.id"], "one writer per series")
+					assert.NotContains(t, p.Resource, "k8s.pod.name", "a service's metrics name one pod")
 					for _, e := range p.Exemplars {
 						exemplars++
 						assert.True(t, ids[e.TraceID], "an exemplar of a trace that nobody sent: %s", e.TraceID)

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
@@ -23,6 +24,8 @@ const (
 	policyRest          = "rest"
 	policyNone          = "" // no policy keeps it
 )
+
+const grpcHealth = "grpc.health.v1.Health"
 
 // A trace of the traffic, and what should become of it.
 type trace struct {
@@ -46,19 +49,23 @@ func traffic(n int, seed uint64, end time.Time) []trace {
 
 func newTrace(id pcommon.TraceID, r *rand.Rand, end time.Time) trace {
 	environment := [...]string{"production", "production", "staging", "dev"}[r.IntN(4)]
-	route := [...]string{"/cart", "/orders/{id}", "/healthz", "/search", "/readyz"}[r.IntN(5)]
+	route := [...]string{"/cart", "/orders/{id}", "/healthz", "/search", "/readyz", grpcHealth}[r.IntN(6)]
 	environmentKey := [...]string{"deployment.environment.name", "deployment.environment"}[r.IntN(2)]
 	start := end.Add(-time.Minute - time.Duration(r.IntN(1000))*time.Millisecond)
 	span := func(service, name string, kind ptrace.SpanKind, offset, duration time.Duration, attrs map[string]any) harness.Span {
 		return harness.Span{
 			TraceID: id, SpanID: harness.SpanID(r.Uint64()), Service: service, Name: name, Kind: kind,
 			Start: start.Add(offset), Duration: duration, Attrs: attrs,
-			ResourceAttrs: map[string]any{environmentKey: environment},
+			// Each request meets some pod of the service.
+			ResourceAttrs: map[string]any{environmentKey: environment, "k8s.pod.name": fmt.Sprintf("%s-%d", service, r.IntN(3))},
 		}
 	}
 	// Whole milliseconds: below, at and above the threshold of 1,000.
 	duration := time.Duration(1+r.IntN(900)) * time.Millisecond
 	root := span("frontend", "GET "+route, ptrace.SpanKindServer, 0, duration, map[string]any{"http.request.method": "GET", "http.route": route, "url.path": route})
+	if route == grpcHealth {
+		root.Attrs = map[string]any{"rpc.service": grpcHealth}
+	}
 	child := span("cart", "load", ptrace.SpanKindInternal, time.Millisecond, duration/2, nil)
 	child.Parent = root.SpanID
 	t := trace{id: id, spans: []harness.Span{root, child}}
@@ -98,7 +105,7 @@ func (t trace) decide(environment string) string {
 	}
 	route := t.spans[0].Attrs["http.route"]
 	switch {
-	case route == "/healthz" || route == "/readyz":
+	case route == "/healthz" || route == "/readyz" || t.spans[0].Attrs["rpc.service"] == grpcHealth:
 		return policyProbes
 	case failed:
 		return policyErrors
