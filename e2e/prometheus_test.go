@@ -125,9 +125,31 @@ func recommended(t *testing.T) string {
 	t.Helper()
 	file, err := os.ReadFile(filepath.Join(harness.Root(t), "configs", "backends", "lgtm.yaml"))
 	require.NoError(t, err)
-	lines := regexp.MustCompile(`(?m)^#   ((?:storage|otlp): .*)$`).FindAllStringSubmatch(string(file), -1)
-	require.Len(t, lines, 2)
-	return lines[0][1] + "\n" + strings.ReplaceAll(lines[1][1], ", …", "") + "\n"
+	lines := regexp.MustCompile(`(?m)^#   ((?:storage:|otlp:|  ).*)$`).FindAllStringSubmatch(string(file), -1)
+	require.Len(t, lines, 6)
+	var config strings.Builder
+	for _, line := range lines {
+		config.WriteString(line[1] + "\n")
+	}
+	return config.String()
+}
+
+// What makes two series of the cluster's state two must be among the promoted attributes: otherwise the server takes both
+// and keeps one.
+func TestPrometheusTellsWorkloadsApart(t *testing.T) {
+	p := backends.StartPrometheus(t, recommended(t))
+	c := startOnHost(t, p, "blue", "lgtm", "30s")
+	var samples []harness.Sample
+	for _, key := range []string{
+		"k8s.deployment.name", "k8s.replicaset.name", "k8s.statefulset.name", "k8s.daemonset.name", "k8s.job.name", "k8s.cronjob.name", "k8s.hpa.name",
+		"k8s.replicationcontroller.name", "k8s.resourcequota.name", "k8s.pod.uid", "k8s.container.name", "container.id", "k8s.volume.name", "k8s.node.name",
+	} {
+		for _, name := range []string{"a", "b"} {
+			samples = append(samples, harness.Sample{Name: "state", ResourceAttrs: map[string]any{"k8s.namespace.name": "shop", key: name}})
+		}
+	}
+	require.NoError(t, harness.SendMetrics(t, c.OTLPGRPC, harness.Metrics(samples...)))
+	waitSeries(t, p, "state", len(samples))
 }
 
 func startOnHost(t *testing.T, p *backends.Prometheus, host, backend, interval string) *harness.Collector {
