@@ -5,7 +5,9 @@ package e2e
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +19,7 @@ import (
 	"github.com/sluice-otel/sluice/e2e/tiers"
 )
 
-// The node's own numbers, compared with what the kernel says of this machine, and the agent's.
+// The node's own numbers, its memory compared with what its root says, and the agent's.
 func TestAgentReportsHostMetrics(t *testing.T) {
 	sink := harness.StartSink(t, harness.SinkOptions{})
 	agent := tiers.Start(t, tiers.StartKubernetes(t), tiers.Tier{
@@ -38,7 +40,7 @@ func TestAgentReportsHostMetrics(t *testing.T) {
 		return nil
 	}, agent.Proc)
 
-	total := 0.0 // of the first scrape: its states add up to what the machine has
+	total := int64(0) // of the first scrape: its states add up to what the machine has
 	first := time.Time{}
 	for _, p := range points {
 		if strings.HasPrefix(p.Name, "system.") {
@@ -54,30 +56,50 @@ func TestAgentReportsHostMetrics(t *testing.T) {
 				first = p.Time
 			}
 			if p.Time.Equal(first) && fmt.Sprint(p.Attrs["state"]) != "slab_reclaimable" && fmt.Sprint(p.Attrs["state"]) != "slab_unreclaimable" {
-				total += p.Value
+				total += int64(p.Value)
 			}
 		case "system.filesystem.usage":
 			assert.NotContains(t, []string{"proc", "tmpfs", "overlay", "cgroup2"}, p.Attrs["type"], "a file system that is none")
 		}
 		assert.False(t, strings.HasPrefix(p.Name, "otelcol_otelcol_k8s_pod_association"), "one series per pod IP")
 	}
-	assert.InEpsilon(t, memTotal(t), total, 0.02, "system.memory.usage over its states")
+	assert.Equal(t, int64(nodeMemory), total, "system.memory.usage over its states: that of the machine below HOST_ROOT")
 }
 
-// hostRoot is where the node's root is mounted, as in the DaemonSet: here another name of this machine's.
+// nodeMemory is what the node has: 3 GiB less what its kernel keeps, a size that no machine has by chance.
+const nodeMemory = 3055044 * 1024
+
+// meminfo is as much of the node's /proc/meminfo as is read. Used is MemTotal less MemAvailable, and cached is Cached with
+// SReclaimable: as MemAvailable is MemFree, Buffers and these two, the states add up to MemTotal, to the byte.
+const meminfo = `MemTotal:        3055044 kB
+MemFree:          900100 kB
+MemAvailable:    2100400 kB
+Buffers:           50100 kB
+Cached:          1050100 kB
+SReclaimable:     100100 kB
+SUnreclaim:        40000 kB
+`
+
+// hostRoot is where the node's root is mounted, as in the DaemonSet: this machine's with another memory. A link to / would
+// give the same numbers to an agent that does not look below it.
 func hostRoot(t *testing.T) string {
 	t.Helper()
-	link := t.TempDir() + "/hostfs"
-	require.NoError(t, os.Symlink("/", link))
-	return link
-}
-
-func memTotal(t *testing.T) float64 {
-	t.Helper()
-	text, err := os.ReadFile("/proc/meminfo")
-	require.NoError(t, err)
-	var kb float64
-	_, err = fmt.Sscanf(string(text), "MemTotal: %f kB", &kb)
-	require.NoError(t, err)
-	return kb * 1024
+	root := t.TempDir()
+	link := func(dir string, skip func(name string) bool) {
+		entries, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		for _, e := range entries {
+			if !skip(e.Name()) {
+				require.NoError(t, os.Symlink(filepath.Join(dir, e.Name()), filepath.Join(root, dir, e.Name())))
+			}
+		}
+	}
+	link("/", func(name string) bool { return name == "proc" })
+	require.NoError(t, os.Mkdir(filepath.Join(root, "proc"), 0o755))
+	link("/proc", func(name string) bool {
+		pid, err := strconv.Atoi(name)
+		return name == "meminfo" || err == nil && pid != 1 // 1 is whose mounts are the node's
+	})
+	require.NoError(t, os.WriteFile(filepath.Join(root, "proc", "meminfo"), []byte(meminfo), 0o644))
+	return root
 }

@@ -97,8 +97,10 @@ func TestManifestIsWhatTheBinaryHas(t *testing.T) {
 // One version of the collector: the Makefile's variable, the manifest, the generated module and the builder.
 func TestManifestHasOneVersion(t *testing.T) {
 	version := string(regexp.MustCompile(`(?m)^OTELCOL_VERSION := (v0\.\d+\.\d+)$`).FindSubmatch(read(t, "Makefile"))[1])
+	generated := strings.Split(string(read(t, "distro/go.mod")), "\n")
 	for kind, entries := range readManifest(t).kinds() {
 		for _, e := range entries {
+			assert.True(t, slices.Contains(generated, "\t"+e.GoMod), "distro/go.mod does not require %s: run `make generate`", e.GoMod)
 			module, v, _ := strings.Cut(e.GoMod, " ")
 			if kind != "providers" { // providers are of the stable set, v1.x of the same release
 				assert.Equal(t, version, v, module)

@@ -25,7 +25,10 @@ func TestMakeRunShowsTheSample(t *testing.T) {
 	output, err := build.CombinedOutput()
 	require.NoError(t, err, string(output))
 
-	cmd := exec.CommandContext(t.Context(), program, "-loops", "1", "-rate", "60", "-drain", "12s") // its own metrics: 5 s until the target is known, then the interval
+	work := t.TempDir() // not the default: somebody's `make run` may be at work there
+	cmd := exec.CommandContext(t.Context(), program,
+		"-work", work, "-loops", "1", "-rate", "60",
+		"-drain", "12s") // its own metrics: 5 s until the target is known, then the interval
 	cmd.Dir = harness.Root(t)
 	cmd.Env = os.Environ()
 	names := []string{
@@ -42,6 +45,7 @@ func TestMakeRunShowsTheSample(t *testing.T) {
 	require.NoError(t, err, out)
 
 	for what, want := range map[string]string{
+		"where the sample is": "log files in " + work + ".",
 		"where to send":       "OTLP         gRPC 127.0.0.1:",
 		"zpages":              "/debug/pipelinez",
 		"a containerd line":   "k8s.pod.name=inventory-6d4f9b8c7-r2b6j",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -26,14 +27,32 @@ type collector struct {
 	err  error         // how it ended; read after done
 }
 
+// workFolders is what is in the work folder, and the variable that tells the collector where.
+var workFolders = map[string]string{"pods": "POD_LOGS_DIR", "docker": "DOCKER_LOGS_DIR", "state": "STATE_DIR"}
+
+// removeWork removes what an earlier run left. A folder with anything else in it is none of ours: -work /var/lib would be
+// the end of every container on the machine.
+func removeWork(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		if workFolders[e.Name()] == "" {
+			return fmt.Errorf("%s is not a work folder, as it has %s: give -work a new or an empty one", dir, e.Name())
+		}
+	}
+	return os.RemoveAll(dir)
+}
+
 // startCollector makes the work folder afresh and starts the collector on it.
-func startCollector(o options, work string) (*collector, error) {
+func startCollector(o options) (*collector, error) {
 	// Somebody else's answer to the health check would look like ours.
 	if conn, err := net.DialTimeout("tcp", o.health, time.Second); err == nil {
 		conn.Close()
 		return nil, fmt.Errorf("something listens on %s already, perhaps another collector: stop it, or set HEALTH_ENDPOINT", o.health)
 	}
-	if err := os.RemoveAll(work); err != nil {
+	if err := removeWork(o.workDir()); err != nil {
 		return nil, err
 	}
 	c := &collector{done: make(chan struct{})}
@@ -44,16 +63,11 @@ func startCollector(o options, work string) (*collector, error) {
 	if os.Getenv("LOG_LEVEL") == "" {
 		c.cmd.Env = append(c.cmd.Env, "LOG_LEVEL=warn") // the terminal is for the records
 	}
-	for name, sub := range map[string]string{"POD_LOGS_DIR": "pods", "DOCKER_LOGS_DIR": "docker", "STATE_DIR": "state"} {
-		dir := filepath.Join(work, sub)
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+	for sub, name := range workFolders {
+		if err := os.MkdirAll(filepath.Join(o.workDir(), sub), 0o755); err != nil {
 			return nil, err
 		}
-		rel, err := filepath.Rel(o.root, dir)
-		if err != nil {
-			return nil, err
-		}
-		c.cmd.Env = append(c.cmd.Env, name+"="+rel)
+		c.cmd.Env = append(c.cmd.Env, name+"="+filepath.Join(o.work, sub))
 	}
 	if !filepath.IsAbs(c.cmd.Path) {
 		c.cmd.Path = filepath.Join(o.root, c.cmd.Path)

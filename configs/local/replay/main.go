@@ -2,7 +2,7 @@
 // in a Kubernetes cluster would. It copies the sample log files next to it line by line into a work folder that the
 // collector tails, with the current time in place of each line's own, and sends the spans that belong to the lines.
 //
-//	go run ./configs/local/replay [-rate 5] [-loops 0] [-drain 3s] [arguments for the collector]
+//	go run ./configs/local/replay [-rate 5] [-loops 0] [-drain 3s] [-work .work/local] [arguments for the collector]
 //
 // An argument for the collector that begins with a dash goes behind "--".
 package main
@@ -23,6 +23,7 @@ import (
 // options is everything that a test wants to be different.
 type options struct {
 	root      string   // the repository; the collector's working directory
+	work      string   // the work folder; relative to root unless absolute
 	templates fs.FS    // pods/, docker/ and traces/
 	collector []string // program and arguments
 	health    string   // host:port that answers 200 on / when the collector is up
@@ -33,10 +34,19 @@ type options struct {
 	out       io.Writer
 }
 
+// workDir is the work folder as this process, which may have started anywhere in the repository, has to name it.
+func (o options) workDir() string {
+	if filepath.IsAbs(o.work) {
+		return o.work
+	}
+	return filepath.Join(o.root, o.work)
+}
+
 func main() {
 	rate := flag.Float64("rate", 5, "lines a `second`, on average")
 	loops := flag.Int("loops", 0, "how `often` to replay the sample before stopping by itself; 0: until stopped")
 	drain := flag.Duration("drain", 3*time.Second, "`time` between the last line and stopping the collector, with -loops")
+	work := flag.String("work", filepath.Join(".work", "local"), "the `folder` to write to, made afresh; relative to the repository")
 	flag.Parse()
 	if *rate <= 0 || *loops < 0 {
 		fmt.Fprintln(os.Stderr, "replay: -rate must be above 0 and -loops not below 0")
@@ -50,6 +60,7 @@ func main() {
 		}
 		err = run(stopSignals(), options{
 			root:      root,
+			work:      *work,
 			templates: os.DirFS(filepath.Join(root, "configs", "local")),
 			collector: append(args, flag.Args()...),
 			health:    env("HEALTH_ENDPOINT", "127.0.0.1:13133"),
@@ -72,15 +83,14 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	work := filepath.Join(o.root, ".work", "local")
-	c, err := startCollector(o, work)
+	c, err := startCollector(o)
 	if err != nil {
 		return err
 	}
 	err = c.waitHealthy(ctx, o.health)
 	if err == nil && ctx.Err() == nil {
 		banner(o)
-		err = feed(ctx, c, o, sample, work)
+		err = feed(ctx, c, o, sample)
 	}
 	if stopErr := c.stop(); err == nil {
 		err = stopErr
@@ -93,7 +103,7 @@ func run(ctx context.Context, o options) error {
 
 // feed replays until it is told to stop, the loops are done or the collector is gone. With a number of loops it is
 // strict, as its callers are tests: what could not be sent is an error.
-func feed(ctx context.Context, c *collector, o options, sample *sample, work string) error {
+func feed(ctx context.Context, c *collector, o options, sample *sample) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
@@ -104,7 +114,7 @@ func feed(ctx context.Context, c *collector, o options, sample *sample, work str
 		}
 	}()
 
-	p := player{sample: sample, dir: work, rate: o.rate, post: poster(o.otlp), out: o.out}
+	p := player{sample: sample, dir: o.workDir(), rate: o.rate, post: poster(o.otlp), out: o.out}
 	defer p.close()
 	for n := 0; o.loops == 0 || n < o.loops; n++ {
 		if err := p.loop(ctx); err != nil {
@@ -154,7 +164,7 @@ func findRoot() (string, error) {
 
 func banner(o options) {
 	say(o.out, `
-Sluice is running and tails the sample's log files in .work/local. Send it more:
+Sluice is running and tails the sample's log files in %s. Send it more:
   OTLP         gRPC %s, HTTP http://%s
   Jaeger       gRPC %s, thrift HTTP http://%s/api/traces
   Zipkin       http://%s/api/v2/spans
@@ -166,7 +176,7 @@ One span to paste:
 Ctrl-C stops.
 
 `,
-		env("OTLP_GRPC_ENDPOINT", "127.0.0.1:4317"), o.otlp,
+		o.work, env("OTLP_GRPC_ENDPOINT", "127.0.0.1:4317"), o.otlp,
 		env("JAEGER_GRPC_ENDPOINT", "127.0.0.1:14250"), env("JAEGER_HTTP_ENDPOINT", "127.0.0.1:14268"),
 		env("ZIPKIN_ENDPOINT", "127.0.0.1:9411"),
 		env("ZPAGES_ENDPOINT", "127.0.0.1:55679"), env("METRICS_PORT", "8888"),

@@ -117,7 +117,7 @@ func fakeRun(t *testing.T, mode string) (o options, out *lockedBuffer, report st
 	}
 	out, report = &lockedBuffer{}, filepath.Join(t.TempDir(), "report.json")
 	o = options{
-		root: t.TempDir(), templates: os.DirFS(".."),
+		root: t.TempDir(), work: filepath.Join(".work", "local"), templates: os.DirFS(".."),
 		health: free(), otlp: free(),
 		rate: 5000, loops: 2, drain: time.Millisecond, out: out,
 	}
@@ -219,6 +219,53 @@ func checkReplayed(t *testing.T, name, model, replayed string, since time.Time) 
 			t.Errorf("%s: line %d no longer shares the time of the line before", name, i)
 		}
 		last, lastModel = at, modelAt
+	}
+}
+
+func TestRunInAnotherWorkFolder(t *testing.T) {
+	for name, work := range map[string]string{"relative": filepath.Join("some", "where"), "absolute": t.TempDir()} {
+		t.Run(name, func(t *testing.T) {
+			o, out, report := fakeRun(t, "serve")
+			o.work, o.loops = work, 1
+			if err := run(context.Background(), o); err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(out.String(), "log files in "+work+".") {
+				t.Errorf("%q is not in the output:\n%s", work, out)
+			}
+			var state fakeState
+			b, err := os.ReadFile(report)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := json.Unmarshal(b, &state); err != nil {
+				t.Fatal(err)
+			}
+			if state.PodLogs != filepath.Join(work, "pods") {
+				t.Errorf("POD_LOGS_DIR was %q", state.PodLogs)
+			}
+			if files, err := os.ReadDir(filepath.Join(o.workDir(), "pods")); err != nil || len(files) == 0 {
+				t.Errorf("%d pods in %s: %v", len(files), o.workDir(), err)
+			}
+			if _, err := os.Stat(filepath.Join(o.root, ".work")); err == nil {
+				t.Error("the default folder was made, too")
+			}
+		})
+	}
+}
+
+func TestRunRemovesNobodyElsesFiles(t *testing.T) {
+	o, _, _ := fakeRun(t, "serve")
+	o.work = t.TempDir()
+	mine := filepath.Join(o.work, "docker", "precious") // would be removed in a work folder
+	for _, dir := range []string{mine, filepath.Join(o.work, "thesis")} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantError(t, run(context.Background(), o), "not a work folder", "thesis")
+	if _, err := os.Stat(mine); err != nil {
+		t.Error(err)
 	}
 }
 
