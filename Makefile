@@ -10,6 +10,8 @@ OTELCOL_VERSION := v0.145.0
 BUILD_FLAGS := -trimpath -tags grpcnotrace -ldflags='-s -w'
 TOOLS := .tools
 
+GENERATED := distro ':(glob)components/**/generated_*' ':(glob)components/**/documentation.md'
+
 # The race detector links with a C compiler; without one the tests still run.
 RACE := $(if $(shell command -v $(or $(CC),gcc)),-race)
 
@@ -38,8 +40,8 @@ e2e: build ## End to end on real servers (root, or unprivileged user namespaces)
 	go test -tags e2e -count=1 -timeout 30m -p 1 ./e2e ./e2e/backends ./e2e/harness
 
 check: generate lint ## Nothing generated has drifted, modules are tidy, code is formatted and linted
-	@git diff --exit-code --stat -- distro || { echo 'distro/ differs from builder-config.yaml: run `make generate` and commit the result'; exit 1; }
-	@test -z "$$(git status --porcelain -- distro)" || { echo 'distro/ has files that are not committed: run `make generate` and commit the result'; exit 1; }
+	@git diff --exit-code --stat -- $(GENERATED) || { echo 'generated files differ from builder-config.yaml or metadata.yaml: run `make generate` and commit the result'; exit 1; }
+	@test -z "$$(git status --porcelain -- $(GENERATED))" || { echo 'generated files are not committed: run `make generate` and commit the result'; exit 1; }
 	@for m in . .ci/tools/* e2e/backends/*/; do if [ -f "$$m/go.mod" ]; then go -C "$$m" mod tidy -diff || { echo "$$m/go.mod is not tidy: run \`go -C $$m mod tidy\` and commit the result"; exit 1; }; fi; done
 
 lint: $(TOOLS)/golangci-lint ## Format check and linters (.golangci.yaml)
@@ -48,7 +50,8 @@ lint: $(TOOLS)/golangci-lint ## Format check and linters (.golangci.yaml)
 
 ##@ Change
 .PHONY: generate fmt clean
-generate: $(TOOLS)/builder ## Write distro/ from builder-config.yaml
+generate: $(TOOLS)/builder $(TOOLS)/mdatagen ## Write distro/ from builder-config.yaml, and what components generate from metadata.yaml
+	PATH="$(CURDIR)/$(TOOLS):$$PATH" go generate ./components/...
 	$(TOOLS)/builder --config builder-config.yaml --skip-compilation --skip-strict-versioning=false
 	gofmt -w distro
 
