@@ -2,7 +2,7 @@
 
 module github.com/sluice-otel/sluice/distro
 
-go 1.24.0
+go 1.26
 
 require (
 	github.com/open-telemetry/opentelemetry-collector-contrib/connector/countconnector v0.145.0
@@ -45,6 +45,7 @@ require (
 	github.com/open-telemetry/opentelemetry-collector-contrib/receiver/kubeletstatsreceiver v0.145.0
 	github.com/open-telemetry/opentelemetry-collector-contrib/receiver/prometheusreceiver v0.145.0
 	github.com/open-telemetry/opentelemetry-collector-contrib/receiver/zipkinreceiver v0.145.0
+	github.com/sluice-otel/sluice v0.0.0
 	go.opentelemetry.io/collector/component v1.51.0
 	go.opentelemetry.io/collector/confmap v1.51.0
 	go.opentelemetry.io/collector/confmap/provider/envprovider v1.51.0
@@ -458,3 +459,5 @@ require (
 	sigs.k8s.io/structured-merge-diff/v6 v6.3.0 // indirect
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
+
+replace github.com/sluice-otel/sluice v0.0.0 => ../

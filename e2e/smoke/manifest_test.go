@@ -89,6 +89,7 @@ func TestManifestIsWhatTheBinaryHas(t *testing.T) {
 		}
 		slices.Sort(want)
 		slices.Sort(have)
+		want = slices.Compact(want) // ours are all in one module
 		have = slices.Compact(have) // a component with an alias is printed twice
 		assert.Equal(t, want, have, kind)
 	}
@@ -102,7 +103,8 @@ func TestManifestHasOneVersion(t *testing.T) {
 		for _, e := range entries {
 			assert.True(t, slices.Contains(generated, "\t"+e.GoMod), "distro/go.mod does not require %s: run `make generate`", e.GoMod)
 			module, v, _ := strings.Cut(e.GoMod, " ")
-			if kind != "providers" { // providers are of the stable set, v1.x of the same release
+			// Providers are of the stable set, v1.x of the same release; ours are in this repository.
+			if kind != "providers" && module != "github.com/sluice-otel/sluice" {
 				assert.Equal(t, version, v, module)
 			}
 		}

@@ -1,0 +1,263 @@
+package containerlogprocessor
+
+import (
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/sluice-otel/sluice/components/containerlogprocessor/internal/join"
+	"github.com/sluice-otel/sluice/components/containerlogprocessor/internal/line"
+	"github.com/sluice-otel/sluice/components/containerlogprocessor/internal/logpath"
+)
+
+// idleTimeout is when a file that nobody wrote to is forgotten, with what was stored about its container.
+const idleTimeout = time.Hour
+
+// file is what is remembered of one path.
+type file struct {
+	path      string
+	rotated   bool
+	container *container
+	lastUsed  time.Time // guarded by the cache
+
+	// end is where the taken lines end, -1 before the first; busy is set while a batch is on its way. Others wait for them.
+	end  atomic.Int64
+	busy atomic.Bool
+
+	// Guarded by the container's lock.
+	last     signature
+	lastTime int64    // of the last readable line
+	checked  bool     // replay has been looked up
+	replay   [2]int64 // per stream: lines up to this offset had been taken before a restart
+}
+
+// container is one run of a container: its live file and the rotated ones before it. Its lock is a channel, so that waiting for it
+// can end with a context, and is held from the first line of a batch to its delivery: batches of a container never overtake each other.
+type container struct {
+	key      string
+	id       uint64
+	resource pcommon.Map
+	lock     chan struct{}
+
+	gone    bool // guarded by lock: evicted, look it up again
+	streams [2]stream
+	slot    int  // its place in the storage, -1 for none
+	dirty   bool // the storage must learn of it
+	// What it holds, as far as the totals know.
+	heldBytes, heldRecords int
+
+	files int // guarded by the cache
+}
+
+// stream is stdout or stderr of a container, and how much of it the storage knows.
+type stream struct {
+	join.Stream
+	// marks are the last line that was taken from this file, and from the file before a rotation.
+	marks    []join.Position
+	markPath string
+	// The last line taken of the current batch; its text is not kept longer.
+	taken      bool
+	lastRaw    string
+	lastOffset int64
+	lastPath   string
+	// stored: the storage says that something is held or continued.
+	stored bool
+}
+
+func (s *stream) unfinished() bool { return s.Held() || s.Continued }
+
+// signature tells a batch from the one before it; the hashes are of its first and last line.
+type signature struct {
+	first, last join.Position
+	count       int
+}
+
+func (c *container) tryLock() bool {
+	select {
+	case c.lock <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (c *container) unlock() { <-c.lock }
+
+func (c *container) held() (size int, records int) {
+	for i := range c.streams {
+		if s := &c.streams[i]; s.Held() {
+			size += s.Size()
+			records++
+		}
+	}
+	return size, records
+}
+
+// cache remembers files and their containers, at most max files; the one used longest ago goes first.
+type cache struct {
+	max      int
+	identify func(path string) (logpath.Identity, pcommon.Map)
+
+	mu         sync.Mutex
+	files      *simplelru.LRU[string, *file]
+	containers map[string]*container
+	nextID     uint64
+}
+
+func newCache(limit int, identify func(string) (logpath.Identity, pcommon.Map)) (*cache, error) {
+	// Evictions are decided in get: the LRU itself must never be full.
+	files, err := simplelru.NewLRU[string, *file](1<<31-1, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &cache{max: limit, identify: identify, files: files, containers: map[string]*container{}}, nil
+}
+
+// get finds or makes the file. Containers that had to leave for it are returned locked; they may still hold something.
+func (c *cache) get(path string, now time.Time) (f *file, evicted []*container) {
+	c.mu.Lock()
+	f, ok := c.files.Get(path)
+	if ok {
+		f.lastUsed = now
+		c.mu.Unlock()
+		return f, nil
+	}
+	c.mu.Unlock()
+	id, resource := c.identify(path) // may read a file
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f, ok = c.files.Get(path); ok {
+		return f, nil
+	}
+	evicted = c.makeRoom()
+	owner := c.containers[id.Key()]
+	if owner == nil {
+		c.nextID++
+		owner = &container{key: id.Key(), id: c.nextID, resource: resource, lock: make(chan struct{}, 1), slot: -1}
+		c.containers[owner.key] = owner
+	}
+	owner.files++
+	f = &file{path: path, rotated: id.Rotation != "", container: owner, lastUsed: now, replay: [2]int64{-1, -1}}
+	f.end.Store(-1)
+	c.files.Add(path, f)
+	return f, evicted
+}
+
+// peek finds the file without counting as use.
+func (c *cache) peek(path string) *file {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f, _ := c.files.Peek(path)
+	return f
+}
+
+func (c *cache) len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.files.Len()
+}
+
+// makeRoom forgets files until another one fits. A container with a batch on its way stays; when all that were tried are such, the
+// cache grows beyond its limit by as many as there are batches on their way.
+func (c *cache) makeRoom() (evicted []*container) {
+	const tries = 16
+	for range tries {
+		if c.files.Len() < c.max {
+			break
+		}
+		path, f, _ := c.files.GetOldest()
+		gone, ok := c.forget(path, f)
+		if !ok {
+			c.files.Get(path) // busy means used
+		} else if gone != nil {
+			evicted = append(evicted, gone)
+		}
+	}
+	return evicted
+}
+
+// sweep forgets the files that have been idle since before.
+func (c *cache) sweep(before time.Time) (evicted []*container) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		path, f, ok := c.files.GetOldest()
+		if !ok || !f.lastUsed.Before(before) {
+			return evicted
+		}
+		gone, ok := c.forget(path, f)
+		if !ok {
+			return evicted
+		}
+		if gone != nil {
+			evicted = append(evicted, gone)
+		}
+	}
+}
+
+// forget removes a file, and its container, locked, when it was the last one of it.
+func (c *cache) forget(path string, f *file) (gone *container, ok bool) {
+	owner := f.container
+	if owner.files > 1 {
+		owner.files--
+		c.files.Remove(path)
+		return nil, true
+	}
+	if !owner.tryLock() {
+		return nil, false
+	}
+	owner.gone = true
+	owner.files--
+	c.files.Remove(path)
+	delete(c.containers, owner.key)
+	return owner, true
+}
+
+// identify reads what a path says of its container, as resource attributes.
+func (p *containerlog) identify(path string) (logpath.Identity, pcommon.Map) {
+	attrs := pcommon.NewMap()
+	id, ok := logpath.Parse(path)
+	if !ok {
+		p.tel.warn("path", "the path is none of a container's log file: its records carry no Kubernetes attributes; "+
+			"see filelog's include patterns", path, nil)
+		return logpath.Identity{Current: path}, attrs
+	}
+	put := func(key, value string) {
+		if value != "" {
+			attrs.PutStr(key, value)
+		}
+	}
+	if id.Docker {
+		put("container.runtime.name", line.Docker.String())
+		cfg, err := logpath.ReadDockerConfig(filepath.Dir(path))
+		if err != nil {
+			p.tel.warn("docker_config", "the container's name and image are unknown", path, err)
+		}
+		name, tag := logpath.SplitImage(cfg.Image)
+		put("container.name", cfg.Name)
+		put("container.image.name", name)
+		if tag != "" {
+			attrs.PutEmptySlice("container.image.tags").AppendEmpty().SetStr(tag)
+		}
+		id.Namespace, id.Pod, id.UID, id.Container, id.Static = cfg.Namespace, cfg.Pod, cfg.UID, cfg.Container, cfg.Static
+	}
+	put("k8s.namespace.name", id.Namespace)
+	put("k8s.pod.name", id.Pod)
+	put("k8s.container.name", id.Container)
+	put("container.id", id.ContainerID)
+	if id.Restart >= 0 {
+		attrs.PutInt("k8s.container.restart_count", int64(id.Restart))
+	}
+	// The API server knows a static pod by another UID: without this one k8sattributes finds it by namespace and name.
+	if id.Static {
+		attrs.PutBool("containerlog.static_pod", true)
+	} else {
+		put("k8s.pod.uid", id.UID)
+	}
+	return id, attrs
+}

@@ -1,0 +1,299 @@
+package containerlogprocessor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/sluice-otel/sluice/components/containerlogprocessor/internal/join"
+	"github.com/sluice-otel/sluice/components/containerlogprocessor/internal/line"
+)
+
+// The keys in the storage. A client cannot list its keys: containers have numbered slots, and refused batches numbers from the oldest
+// to the newest.
+const (
+	keySlots     = "slots"      // how many slots have ever been in use
+	keySlot      = "slot/"      // + number: storedContainer
+	keyParked    = "refused"    // storedRange of refused batches
+	keyParkedNum = "refused/"   // + number: plog in protobuf
+	maxMark      = 16 << 20     // filelog's longest line is 1 MiB by default
+	errNoStorage = "no storage" // see park
+)
+
+// storedContainer is what must outlive the process: the file's offset has passed it, and it is not delivered.
+type storedContainer struct {
+	Key     string          `json:"key"`
+	Streams [2]storedStream `json:"streams"`
+}
+
+type storedStream struct {
+	Held      bool            `json:"held,omitempty"`
+	Text      []byte          `json:"text,omitempty"`
+	Time      int64           `json:"time,omitempty"`
+	Attrs     []line.Attr     `json:"attrs,omitempty"`
+	Continued bool            `json:"continued,omitempty"`
+	Marks     []join.Position `json:"marks,omitempty"`
+}
+
+type storedRange struct {
+	First int `json:"first"`
+	Next  int `json:"next"`
+}
+
+// journal writes to the storage extension. Without one it remembers nothing.
+type journal struct {
+	tel    *telemetry
+	client storage.Client
+
+	mu     sync.Mutex
+	slots  int   // how many there are
+	known  int   // how many of them the storage knows of
+	free   []int // of them
+	parked storedRange
+	loaded int // the batches of the run before this one end here
+}
+
+func (j *journal) open(ctx context.Context, host component.Host, id *component.ID, self component.ID) error {
+	if id == nil {
+		j.tel.logger.Warn("no storage is set: what is held of unfinished records, and what is refused while the collector stops, " +
+			"is lost with the process; set storage to a file_storage extension")
+		return nil
+	}
+	ext, ok := host.GetExtensions()[*id]
+	if !ok {
+		return fmt.Errorf("storage: extension %q is not there; add it to service.extensions", id)
+	}
+	provider, ok := ext.(storage.Extension)
+	if !ok {
+		return fmt.Errorf("storage: extension %q keeps nothing; use file_storage", id)
+	}
+	var err error
+	if j.client, err = provider.GetClient(ctx, component.KindProcessor, self, ""); err != nil {
+		return fmt.Errorf("storage: %w", err)
+	}
+	return nil
+}
+
+func (j *journal) close(ctx context.Context) error {
+	if j.client == nil {
+		return nil
+	}
+	return j.client.Close(ctx)
+}
+
+// load reads what the run before this one left. What cannot be understood is reported and skipped.
+func (j *journal) load(ctx context.Context) (containers []storedContainer, err error) {
+	if j.client == nil {
+		return nil, nil
+	}
+	if err := j.get(ctx, keySlots, &j.slots); err != nil {
+		return nil, err
+	}
+	if err := j.get(ctx, keyParked, &j.parked); err != nil {
+		return nil, err
+	}
+	j.loaded, j.known = j.parked.Next, j.slots
+	for slot := range j.slots {
+		var c storedContainer
+		if err := j.get(ctx, keySlot+strconv.Itoa(slot), &c); err != nil {
+			return nil, err
+		}
+		containers = append(containers, c) // at its slot's place
+	}
+	return containers, nil
+}
+
+func (j *journal) get(ctx context.Context, key string, into any) error {
+	data, err := j.client.Get(ctx, key)
+	if err != nil || data == nil {
+		return err
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		j.tel.storageError("load", fmt.Errorf("%s is skipped: %w", key, err))
+	}
+	return nil
+}
+
+// save stores the containers whose unfinished records have changed. Not with a context: it must also be done while stopping.
+func (j *journal) save(containers []*container) error {
+	if j.client == nil {
+		for _, c := range containers {
+			c.mark()
+		}
+		return nil
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	ops := j.operations(containers)
+	if len(ops) == 0 {
+		return nil
+	}
+	return j.write(containers, ops)
+}
+
+func (j *journal) write(containers []*container, ops []*storage.Operation) error {
+	if err := j.client.Batch(context.Background(), ops...); err != nil {
+		return err
+	}
+	j.known = j.slots
+	for _, c := range containers {
+		c.saved()
+	}
+	return nil
+}
+
+func (j *journal) operations(containers []*container) (ops []*storage.Operation) {
+	for _, c := range containers {
+		if c.mark(); !c.dirty {
+			continue
+		}
+		if c.slot < 0 {
+			c.slot = j.takeSlot()
+		}
+		if c.slot >= j.known {
+			ops = append(ops, storage.SetOperation(keySlots, encode(j.slots)))
+		}
+		ops = append(ops, storage.SetOperation(keySlot+strconv.Itoa(c.slot), encode(c.stored())))
+	}
+	return ops
+}
+
+func (j *journal) takeSlot() (slot int) {
+	if n := len(j.free); n > 0 {
+		slot, j.free = j.free[n-1], j.free[:n-1]
+		return slot
+	}
+	j.slots++
+	return j.slots - 1
+}
+
+// forget frees a container's slot.
+func (j *journal) forget(c *container) error {
+	if c.slot < 0 || j.client == nil {
+		return nil
+	}
+	if err := j.client.Delete(context.Background(), keySlot+strconv.Itoa(c.slot)); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.free = append(j.free, c.slot)
+	c.slot = -1
+	return nil
+}
+
+// park stores a refused batch, together with what its containers hold back.
+func (j *journal) park(ld plog.Logs, containers []*container) error {
+	if j.client == nil {
+		return errors.New(errNoStorage)
+	}
+	data, err := (&plog.ProtoMarshaler{}).MarshalLogs(ld)
+	if err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	ops := j.operations(containers)
+	next := storedRange{j.parked.First, j.parked.Next + 1}
+	ops = append(ops, storage.SetOperation(keyParkedNum+strconv.Itoa(j.parked.Next), data), storage.SetOperation(keyParked, encode(next)))
+	if err := j.write(containers, ops); err != nil {
+		j.tel.storageError("store", err)
+		return err
+	}
+	j.parked = next
+	j.tel.storedBatch()
+	return nil
+}
+
+// nextParked is the oldest refused batch of the run before this one; done when there are no more.
+func (j *journal) nextParked() (ld plog.Logs, done bool, err error) {
+	for {
+		j.mu.Lock()
+		first := j.parked.First
+		j.mu.Unlock()
+		if first >= j.loaded {
+			return ld, true, nil
+		}
+		data, err := j.client.Get(context.Background(), keyParkedNum+strconv.Itoa(first))
+		if err != nil {
+			return ld, false, err
+		}
+		if ld, err = (&plog.ProtoUnmarshaler{}).UnmarshalLogs(data); err == nil && ld.LogRecordCount() > 0 {
+			return ld, false, nil
+		}
+		if err != nil {
+			j.tel.storageError("load", fmt.Errorf("a refused batch of %d bytes is skipped: %w", len(data), err))
+		}
+		j.unpark()
+	}
+}
+
+// unpark forgets the oldest refused batch.
+func (j *journal) unpark() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	done := keyParkedNum + strconv.Itoa(j.parked.First)
+	j.parked.First++
+	// Left behind when it fails: it is delivered twice after the next start.
+	if err := j.client.Batch(context.Background(), storage.DeleteOperation(done), storage.SetOperation(keyParked, encode(j.parked))); err != nil {
+		j.tel.storageError("store", err)
+	}
+}
+
+// mark notes whether the storage must learn of the container, and lets go of the batch's lines.
+func (c *container) mark() {
+	for i := range c.streams {
+		s := &c.streams[i]
+		if !s.taken {
+			continue
+		}
+		if s.unfinished() || s.stored {
+			c.dirty = true
+		}
+		if c.dirty && s.lastOffset >= 0 {
+			at := join.At(s.lastOffset, s.lastRaw)
+			if len(s.marks) > 0 && s.markPath == s.lastPath && at.Offset >= s.marks[0].Offset {
+				s.marks[0] = at
+			} else { // of another file
+				s.marks = append([]join.Position{at}, s.marks[:min(len(s.marks), 1)]...)
+				s.markPath = s.lastPath
+			}
+		}
+		s.taken, s.lastRaw = false, ""
+	}
+}
+
+func (c *container) saved() {
+	c.dirty = false
+	for i := range c.streams {
+		c.streams[i].stored = c.streams[i].unfinished()
+	}
+}
+
+func (c *container) stored() storedContainer {
+	out := storedContainer{Key: c.key}
+	for i := range c.streams {
+		s := &c.streams[i]
+		out.Streams[i] = storedStream{Continued: s.Continued, Marks: s.marks}
+		if s.Held() {
+			out.Streams[i].Held, out.Streams[i].Text = true, []byte(s.Text())
+			out.Streams[i].Time, out.Streams[i].Attrs = s.Time, s.Attrs
+		}
+	}
+	return out
+}
+
+func encode(v any) []byte {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // none of the stored types can fail
+	}
+	return data
+}
