@@ -24,16 +24,13 @@ import (
 // healthTimeout is generous: a collector starts in a second, but not beside a full test run on two cores.
 const healthTimeout = 60 * time.Second
 
-// defaultGates are the feature gates that a lossless file chain needs, and that every deployment sets.
-var defaultGates = []string{"stanza.synchronousLogEmitter"}
-
 // Options say how to start a collector.
 type Options struct {
 	Name     string            // for messages and the log file; "otelcol" when empty
 	Configs  []string          // --config arguments in order of merging; paths are relative to the repository
 	Override string            // YAML, merged last
 	Env      map[string]string // wins over the ports and paths that the harness chooses
-	Gates    []string          // feature gates beside the default ones; "-name" switches a default one off
+	Gates    []string          // feature gates; "-name" switches one off
 	StateDir string            // a directory of the test when empty
 	NoWait   bool              // return at once, for a collector that is expected not to become healthy
 }
@@ -208,7 +205,10 @@ func freeEndpoints(tb testing.TB) map[string]string {
 }
 
 func arguments(configs, gates []string) []string {
-	args := []string{"--feature-gates=" + strings.Join(append(slices.Clone(defaultGates), gates...), ",")}
+	var args []string
+	if len(gates) > 0 {
+		args = append(args, "--feature-gates="+strings.Join(gates, ","))
+	}
 	for _, c := range configs {
 		args = append(args, "--config="+c)
 	}

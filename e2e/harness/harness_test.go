@@ -16,10 +16,8 @@ func TestArguments(t *testing.T) {
 		t.Helper()
 		assert.Equal(t, want, arguments(configs, gates))
 	}
-	f(nil, nil, "--feature-gates=stanza.synchronousLogEmitter")
-	f([]string{"a.yaml", "yaml:b"}, []string{"x", "-y"},
-		"--feature-gates=stanza.synchronousLogEmitter,x,-y", "--config=a.yaml", "--config=yaml:b")
-	assert.Equal(t, []string{"stanza.synchronousLogEmitter"}, defaultGates, "arguments must not write into it")
+	f([]string{"a.yaml", "yaml:b"}, nil, "--config=a.yaml", "--config=yaml:b")
+	f([]string{"a.yaml"}, []string{"x", "-y"}, "--feature-gates=x,-y", "--config=a.yaml")
 }
 
 func TestMissingBinarySaysWhatToDo(t *testing.T) {

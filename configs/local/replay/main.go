@@ -55,7 +55,7 @@ func main() {
 	root, err := findRoot()
 	if err == nil {
 		args := []string{
-			"bin/otelcol", "--feature-gates=stanza.synchronousLogEmitter",
+			"bin/otelcol",
 			"--config", "configs/local.yaml", "--config", "configs/backends/debug.yaml",
 		}
 		err = run(stopSignals(), options{
