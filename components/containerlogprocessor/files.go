@@ -56,7 +56,7 @@ type container struct {
 // stream is stdout or stderr of a container, and how much of it the storage knows.
 type stream struct {
 	join.Stream
-	// marks are the last line that was taken from this file, and from the file before a rotation.
+	// marks are the last line that was taken from this file, and from the file before a rotation: no older one is still plain text.
 	marks    []join.Position
 	markPath string
 	// The last line taken of the current batch; its text is not kept longer.

@@ -123,19 +123,17 @@ func (j *journal) get(ctx context.Context, key string, into any) error {
 
 // save stores the containers whose unfinished records have changed. Not with a context: it must also be done while stopping.
 func (j *journal) save(containers []*container) error {
-	if j.client == nil {
-		for _, c := range containers {
-			c.mark()
-		}
+	dirty := false
+	for _, c := range containers {
+		c.mark()
+		dirty = dirty || c.dirty
+	}
+	if j.client == nil || !dirty {
 		return nil
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	ops := j.operations(containers)
-	if len(ops) == 0 {
-		return nil
-	}
-	return j.write(containers, ops)
+	return j.write(containers, j.operations(containers))
 }
 
 func (j *journal) write(containers []*container, ops []*storage.Operation) error {
@@ -247,17 +245,15 @@ func (j *journal) unpark() {
 	}
 }
 
-// mark notes whether the storage must learn of the container, and lets go of the batch's lines.
+// mark notes how far the streams have been taken and whether the storage must learn of it, and lets go of the batch's lines.
 func (c *container) mark() {
 	for i := range c.streams {
 		s := &c.streams[i]
 		if !s.taken {
 			continue
 		}
-		if s.unfinished() || s.stored {
-			c.dirty = true
-		}
-		if c.dirty && s.lastOffset >= 0 {
+		c.dirty = c.dirty || s.unfinished() || s.stored
+		if s.lastOffset >= 0 {
 			at := join.At(s.lastOffset, s.lastRaw)
 			if len(s.marks) > 0 && s.markPath == s.lastPath && at.Offset >= s.marks[0].Offset {
 				s.marks[0] = at

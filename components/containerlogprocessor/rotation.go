@@ -93,10 +93,15 @@ func (p *containerlog) checkReplay(f *file, first int64) {
 	}
 	defer raw.Close()
 	for i := range c.streams {
-		for _, mark := range c.streams[i].marks {
+		s := &c.streams[i]
+		for n, mark := range s.marks {
 			data := make([]byte, mark.Length)
-			if _, err := raw.ReadAt(data, mark.Offset); (err == nil || err == io.EOF) && mark.Is(data) {
-				f.replay[i] = max(f.replay[i], mark.Offset)
+			if _, err := raw.ReadAt(data, mark.Offset); (err != nil && err != io.EOF) || !mark.Is(data) {
+				continue
+			}
+			f.replay[i] = max(f.replay[i], mark.Offset)
+			if n == 0 {
+				s.markPath = f.path
 			}
 		}
 	}
