@@ -143,6 +143,7 @@ type options struct {
 	dir string // of the storage; none when empty
 	cfg func(*Config)
 	set *processor.Settings
+	now func() time.Time
 }
 
 // started is a processor that a test started.
@@ -169,6 +170,9 @@ func start(t testing.TB, next consumer.Logs, o options) *started {
 	}
 	p, err := newProcessor(set, cfg, next)
 	require.NoError(t, err)
+	if o.now != nil {
+		p.now = o.now
+	}
 	require.NoError(t, p.Start(t.Context(), h))
 	var once sync.Once
 	s := &started{containerlog: p}

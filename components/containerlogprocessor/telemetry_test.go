@@ -53,8 +53,8 @@ func TestMetrics(t *testing.T) {
 	set.TelemetrySettings = tel.NewTelemetrySettings()
 	set.Logger = zap.New(core)
 	next := &sink{refuse: refuseFirst(1)}
-	p := start(t, next, options{set: &set, cfg: func(c *Config) { c.MaxRecordSize, c.MaxFiles = 1024, 2 }})
-	p.now = func() time.Time { return time.Date(2026, 3, 1, 10, 20, 33, 123456789, time.UTC) } // 3 s after the lines
+	now := func() time.Time { return time.Date(2026, 3, 1, 10, 20, 33, 123456789, time.UTC) } // 3 s after the lines
+	p := start(t, next, options{set: &set, now: now, cfg: func(c *Config) { c.MaxRecordSize, c.MaxFiles = 1024, 2 }})
 	long := make([]byte, 1024)
 	for i := range long {
 		long[i] = 'x'
