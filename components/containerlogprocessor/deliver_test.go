@@ -246,18 +246,15 @@ func TestMaxHeldSize(t *testing.T) {
 	holder, second, other := logFile{path: podPath}, logFile{path: podDir + "1.log"}, logFile{path: podDir + "2.log"}
 	send(t, p, holder.batch(cri("out", "P", strings.Repeat("h", 1000))))
 	send(t, p, second.batch(cri("out", "P", strings.Repeat("s", 1000))))
-	done := make(chan struct{})
-	go func() {
-		send(t, p, other.batch(cri("out", "F", "waits")))
-		close(done)
-	}()
+	done := make(chan error)
+	go func() { done <- p.ConsumeLogs(context.Background(), other.batch(cri("out", "F", "waits"))) }()
 	select {
-	case <-done:
-		t.Fatal("it must wait")
+	case err := <-done:
+		t.Fatal("it must wait", err)
 	case <-time.After(50 * time.Millisecond):
 	}
 	send(t, p, holder.batch(cri("out", "F", "")))
-	<-done
+	require.NoError(t, <-done)
 	assert.Len(t, next.bodies(), 2)
 
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond) // and at shutdown nobody waits

@@ -2,7 +2,6 @@ package containerlogprocessor
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -155,7 +154,7 @@ type started struct {
 func start(t testing.TB, next consumer.Logs, o options) *started {
 	t.Helper()
 	cfg := createDefaultConfig().(*Config)
-	var h component.Host = componenttest.NewNopHost()
+	h := componenttest.NewNopHost()
 	if o.dir != "" {
 		cfg.Storage = &storageID
 		h = newHost(t, o.dir)
@@ -237,11 +236,3 @@ func within(t testing.TB, what string, ok func() bool) {
 }
 
 func split(text string) []string { return strings.Split(text, "\n") }
-
-func numbered(format string, n int) []string {
-	out := make([]string, n)
-	for i := range out {
-		out[i] = fmt.Sprintf(format, i)
-	}
-	return out
-}

@@ -122,11 +122,12 @@ func TestWhereTheOperatorIsWrong(t *testing.T) {
 	}
 	resource := func(keys ...string) func(plog.ResourceLogs, plog.LogRecord) string {
 		return func(rl plog.ResourceLogs, _ plog.LogRecord) string {
-			raw, out := rl.Resource().Attributes().AsRaw(), ""
+			raw := rl.Resource().Attributes().AsRaw()
+			var out []string
 			for _, key := range keys {
-				out += fmt.Sprintf("%s=%v(%T) ", key, raw[key], raw[key])
+				out = append(out, fmt.Sprintf("%s=%v(%T)", key, raw[key], raw[key]))
 			}
-			return strings.TrimSpace(out)
+			return strings.Join(out, " ")
 		}
 	}
 	attrs := func(_ plog.ResourceLogs, lr plog.LogRecord) string {
