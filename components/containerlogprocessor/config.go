@@ -29,7 +29,7 @@ func createDefaultConfig() component.Config {
 		MaxRecordSize:   1 << 20,
 		MaxHeldSize:     32 << 20,
 		PartialTimeout:  5 * time.Second,
-		RotationTimeout: 3 * time.Second,
+		RotationTimeout: 2 * time.Second,
 		MaxFiles:        16384,
 	}
 }
