@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"os"
 	"path/filepath"
 	"time"
 )
@@ -25,6 +26,11 @@ type player struct {
 // loop replays the sample once, its gaps stretched so that the lines come at the wanted rate. What carries one time in
 // the sample, as the lines of one read by CRI-O do, gets one time here. It returns nil when ctx ends in the middle.
 func (p *player) loop(ctx context.Context) error {
+	if p.loops == 0 {
+		if err := p.place(); err != nil {
+			return err
+		}
+	}
 	events := p.sample.events
 	stretch := float64(p.sample.lines) / p.rate / p.sample.period.Seconds()
 	ids := p.sample.fresh(p.loops)
@@ -50,6 +56,20 @@ func (p *player) loop(ctx context.Context) error {
 	}
 	first, last := events[0].at, events[len(events)-1].at
 	sleep(ctx, time.Duration(stretch*float64(p.sample.period-last.Sub(first))))
+	return nil
+}
+
+// place writes what Docker has written before a container's first line. Only root may read it there, only we may here.
+func (p *player) place() error {
+	for name, data := range p.sample.files {
+		name = filepath.Join(p.dir, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -24,14 +25,18 @@ type sample struct {
 	events []event       // in the order of time
 	period time.Duration // from one loop to the next
 	lines  int
-	ids    []string // trace and span ids, which every loop replaces by fresh ones
-	orders []string // "order-004711": every loop counts on
+	files  map[string][]byte // what lies beside the logs and stays as it is
+	ids    []string          // trace and span ids, which every loop replaces by fresh ones
+	orders []string          // "order-004711": every loop counts on
 }
+
+// dockerConfig is the file in which Docker keeps what it knows of a container, its name and image among it.
+const dockerConfig = "config.v2.json"
 
 // load reads the sample. Nothing in it is marked up: the log files are what a container runtime wrote, the traces are
 // what an SDK sent.
 func load(fsys fs.FS) (*sample, error) {
-	s := &sample{}
+	s := &sample{files: map[string][]byte{}}
 	for _, root := range []string{"pods", "docker", "traces"} {
 		err := fs.WalkDir(fsys, root, func(name string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
@@ -41,10 +46,15 @@ func load(fsys fs.FS) (*sample, error) {
 			if err != nil {
 				return err
 			}
-			if root == "traces" {
+			switch {
+			case root == "traces":
 				return s.addTrace(name, data)
+			case root == "docker" && path.Base(name) == dockerConfig:
+				s.files[name] = data
+				return nil
+			default:
+				return s.addLines(name, data)
 			}
-			return s.addLines(name, data)
 		})
 		if err != nil {
 			return nil, err

@@ -165,6 +165,8 @@ func TestLoadErrors(t *testing.T) {
 	f("pods/a/c/0.log", "", "no line")
 	f("pods/b/c/0.log", "no time\n2026-03-02T09:30:00Z stdout F x\n", "pods/b/c/0.log: the first line has no time")
 	f("docker/i/i-json.log", "{}\n", "the first line has no time")
+	f("docker/i/other.json", "{}\n", "the first line has no time")
+	f("pods/b/c/config.v2.json", "{}\n", "the first line has no time") // Docker's, and nobody else's
 	f("traces/t.json", "{", "traces/t.json: ")
 	f("traces/t.json", `{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"n","endTimeUnixNano":"x"}]}]}]}`, `span "n"`)
 }
