@@ -216,7 +216,7 @@ func (b *batch) take(r *run, lr plog.LogRecord) bool {
 		b.counts.duplicates[replayed]++
 		return false
 	}
-	s.taken, s.lastRaw, s.lastOffset, s.lastPath = true, raw, offset, f.path
+	s.taken, s.lastRaw, s.lastOffset, s.lastSource = true, raw, offset, f.source
 	text, at, attrs, out, mark := l.Content, l.Time, l.Attrs, complete, ""
 	if l.Partial || s.Held() {
 		b.counts.fragments++

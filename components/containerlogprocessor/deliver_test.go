@@ -237,6 +237,21 @@ func TestPartialTimeout(t *testing.T) {
 	assert.Zero(t, p.heldBytes.Load())
 }
 
+// What was flushed in time is not held any more after a restart, and its end is still known as such.
+func TestFlushedOverARestart(t *testing.T) {
+	dir, next := t.TempDir(), &sink{}
+	inTime := func(c *Config) { c.PartialTimeout = 30 * time.Millisecond }
+	p := start(t, next, options{dir: dir, cfg: inTime})
+	file := logFile{path: podPath}
+	send(t, p, file.batch(cri("out", "P", "a")))
+	within(t, "it is flushed", func() bool { return len(next.all()) > 0 && p.heldRecords.Load() == 0 })
+	p.kill(t)
+	p = start(t, next, options{dir: dir, cfg: inTime})
+	assert.Zero(t, p.heldRecords.Load())
+	send(t, p, file.batch(cri("out", "F", "b")))
+	assert.Equal(t, []string{"a|timeout", "b|last"}, next.bodies())
+}
+
 // Above max_held_size other files wait; the ones that hold go on.
 func TestMaxHeldSize(t *testing.T) {
 	next := &sink{}

@@ -31,7 +31,7 @@ type file struct {
 	// Guarded by the container's lock.
 	last     signature
 	lastTime int64    // of the last readable line
-	checked  bool     // replay has been looked up
+	source   uint64   // what is behind the path now: a rotation or truncation changes it; 0 before the first batch
 	replay   [2]int64 // per stream: lines up to this offset had been taken before a restart
 }
 
@@ -57,13 +57,13 @@ type container struct {
 type stream struct {
 	join.Stream
 	// marks are the last line that was taken from this file, and from the file before a rotation: no older one is still plain text.
-	marks    []join.Position
-	markPath string
+	marks      []join.Position
+	markSource uint64
 	// The last line taken of the current batch; its text is not kept longer.
 	taken      bool
 	lastRaw    string
 	lastOffset int64
-	lastPath   string
+	lastSource uint64
 	// stored: the storage says that something is held or continued.
 	stored bool
 }
@@ -106,6 +106,8 @@ type cache struct {
 	files      *simplelru.LRU[string, *file]
 	containers map[string]*container
 	nextID     uint64
+
+	sources atomic.Uint64
 }
 
 func newCache(limit int, identify func(string) (logpath.Identity, pcommon.Map)) (*cache, error) {

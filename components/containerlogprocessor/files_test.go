@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/plog"
 )
 
 func podFile(i int) string {
@@ -99,6 +100,44 @@ func TestConcurrency(t *testing.T) {
 	for key, n := range last {
 		assert.Equal(t, 2*batches, n, key)
 	}
+}
+
+// Batches of the same files in opposite orders do not wait for each other for ever.
+func TestOppositeOrders(t *testing.T) {
+	next := &sink{}
+	p := start(t, next, options{})
+	const rounds = 2000
+	var wg sync.WaitGroup
+	for _, order := range [][2]int{{1, 2}, {2, 1}} {
+		wg.Go(func() {
+			for range rounds {
+				ld := plog.NewLogs()
+				records := ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
+				for _, i := range order {
+					file := logFile{path: podFile(i)}
+					file.append(records, cri("out", "F", fmt.Sprint(order)))
+				}
+				assert.NoError(t, p.ConsumeLogs(t.Context(), ld))
+			}
+		})
+	}
+	wg.Wait()
+	assert.NotEmpty(t, next.all())
+}
+
+// A storage that has more than the cache, made smaller since, has room for: the rest comes out.
+func TestRestoreMoreThanFits(t *testing.T) {
+	next, dir := &sink{}, t.TempDir()
+	p := start(t, next, options{dir: dir})
+	for i := range 5 {
+		file := logFile{path: podFile(i)}
+		send(t, p, file.batch(cri("out", "P", fmt.Sprint(i))))
+	}
+	p.kill(t)
+	p = start(t, next, options{dir: dir, cfg: func(c *Config) { c.MaxFiles = 2 }})
+	within(t, "the rest is sent", func() bool { return len(next.all()) == 3 })
+	assert.ElementsMatch(t, []string{"0|evicted", "1|evicted", "2|evicted"}, next.bodies())
+	assert.Equal(t, int64(2), p.heldRecords.Load())
 }
 
 // What Docker says about a container is read once, beside its log.

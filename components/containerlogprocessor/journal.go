@@ -255,11 +255,11 @@ func (c *container) mark() {
 		c.dirty = c.dirty || s.unfinished() || s.stored
 		if s.lastOffset >= 0 {
 			at := join.At(s.lastOffset, s.lastRaw)
-			if len(s.marks) > 0 && s.markPath == s.lastPath && at.Offset >= s.marks[0].Offset {
+			if len(s.marks) > 0 && s.markSource == s.lastSource {
 				s.marks[0] = at
 			} else { // of another file
 				s.marks = append([]join.Position{at}, s.marks[:min(len(s.marks), 1)]...)
-				s.markPath = s.lastPath
+				s.markSource = s.lastSource
 			}
 		}
 		s.taken, s.lastRaw = false, ""

@@ -75,13 +75,10 @@ func predecessor(path string) (before string, size int64) {
 // checkReplay looks up how far the file had been taken before the restart. The file is known by its content, as paths are not: a line
 // of the stored length and hash must be at the stored place.
 func (p *containerlog) checkReplay(f *file, first int64) {
-	if first >= 0 && first < f.end.Load() { // another file under the same name
-		f.checked = false
-	}
-	if f.checked {
+	if f.source != 0 && (first < 0 || first >= f.end.Load()) {
 		return
 	}
-	f.checked = true
+	f.source = p.files.sources.Add(1) // a new file, or another one under the same name
 	f.replay = [2]int64{-1, -1}
 	c := f.container
 	if len(c.streams[0].marks)+len(c.streams[1].marks) == 0 {
@@ -101,7 +98,7 @@ func (p *containerlog) checkReplay(f *file, first int64) {
 			}
 			f.replay[i] = max(f.replay[i], mark.Offset)
 			if n == 0 {
-				s.markPath = f.path
+				s.markSource = f.source
 			}
 		}
 	}
