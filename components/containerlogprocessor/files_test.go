@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -131,7 +132,7 @@ func TestRestoreMoreThanFits(t *testing.T) {
 	p := start(t, next, options{dir: dir})
 	for i := range 5 {
 		file := logFile{path: podFile(i)}
-		send(t, p, file.batch(cri("out", "P", fmt.Sprint(i))))
+		send(t, p, file.batch(cri("out", "P", strconv.Itoa(i))))
 	}
 	p.kill(t)
 	p = start(t, next, options{dir: dir, cfg: func(c *Config) { c.MaxFiles = 2 }})
