@@ -92,6 +92,39 @@ func TestRotatedFileThatIsRefused(t *testing.T) {
 	assert.Equal(t, []string{"1", "2"}, next.bodies())
 }
 
+// Three files, each behind the one before it: the live one waits for a file that itself still waits.
+func TestRotatedTwice(t *testing.T) {
+	p, next, n, _ := rotating(t, 6*pause)
+	lines := make([]string, 20)
+	for i := range lines {
+		lines[i] = cri("out", "F", "1")
+	}
+	n.write(lines...)
+	n.checkpoint()
+	n.files[0].saved = len(lines)
+	n.rotate()
+	n.write(cri("out", "F", "2"))
+	n.files[1].saved = 1
+	n.rotate()
+	n.write(cri("out", "F", "3"))
+	done := make(chan struct{}, 2)
+	for _, f := range n.files[1:] {
+		go func() {
+			n.feed(context.Background(), p, f, 1)
+			done <- struct{}{}
+		}()
+	}
+	for range lines {
+		time.Sleep(pause)
+		n.feed(t.Context(), p, n.files[0], 1)
+	}
+	<-done
+	<-done
+	bodies := next.bodies()
+	require.Len(t, bodies, len(lines)+2)
+	assert.Equal(t, []string{"1", "2", "3"}, bodies[len(lines)-1:])
+}
+
 // Shutdown does not wait.
 func TestStopWhileWaitingForTheRotatedFile(t *testing.T) {
 	p, next, n, _ := rotating(t, time.Hour)
