@@ -126,6 +126,37 @@ func TestOppositeOrders(t *testing.T) {
 	assert.NotEmpty(t, next.all())
 }
 
+// A file that is evicted between a batch's look-up and its lock is looked up again: what the batch holds must not be out of sight.
+func TestEvictedBeforeTheLock(t *testing.T) {
+	p := start(t, &sink{}, options{})
+	file := logFile{path: podPath}
+	b := &batch{p: p.containerlog, now: time.Now(), logs: file.batch(cri("out", "P", "a"))}
+	b.split()
+	b.wait(t.Context())
+	p.evict(t.Context(), p.files.sweep(time.Now().Add(time.Second)))
+	b.lock(t.Context())
+	defer b.unlock()
+	assert.Same(t, p.files.peek(podPath), b.runs[0].file)
+	assert.False(t, b.containers[0].gone)
+}
+
+// A container whose batch is on its way stays; another goes.
+func TestBusyContainersStay(t *testing.T) {
+	p := start(t, &sink{}, options{cfg: func(c *Config) { c.MaxFiles = 2 }})
+	for i := range 2 {
+		file := logFile{path: podFile(i)}
+		send(t, p, file.batch(cri("out", "F", "a")))
+	}
+	oldest := p.files.peek(podFile(0)).container
+	require.True(t, oldest.tryLock())
+	defer oldest.unlock()
+	file := logFile{path: podFile(2)}
+	send(t, p, file.batch(cri("out", "F", "a")))
+	assert.Equal(t, 2, p.files.len())
+	assert.NotNil(t, p.files.peek(podFile(0)))
+	assert.Nil(t, p.files.peek(podFile(1)))
+}
+
 // A storage that has more than the cache, made smaller since, has room for: the rest comes out.
 func TestRestoreMoreThanFits(t *testing.T) {
 	next, dir := &sink{}, t.TempDir()
