@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -44,15 +45,16 @@ func (n nodeLogs) write(t *testing.T, name string, lines ...string) {
 	appendLines(t, filepath.Join(n.pods, name), lines)
 }
 
-// writeDocker appends what an application printed to a Docker container's file, the way the json-file driver stores it.
-func (n nodeLogs) writeDocker(t *testing.T, id string, prints ...string) {
+// writeDocker appends what an application printed to a Docker container's file, the way the json-file driver stores it. The
+// suffix is that of a rotated file.
+func (n nodeLogs) writeDocker(t *testing.T, id, suffix string, prints ...string) {
 	lines := make([]string, 0, len(prints))
 	for _, text := range prints {
 		line, err := json.Marshal(map[string]string{"log": text, "stream": "stdout", "time": lineTime})
 		require.NoError(t, err)
 		lines = append(lines, string(line))
 	}
-	appendLines(t, filepath.Join(n.docker, id, id+"-json.log"), lines)
+	appendLines(t, filepath.Join(n.docker, id, id+"-json.log"+suffix), lines)
 }
 
 func appendLines(t *testing.T, path string, lines []string) {
@@ -91,33 +93,49 @@ func byBody(t *testing.T, sink *harness.Sink, n int, need ...*proc.Process) map[
 	return index
 }
 
-func TestAgentReadsThreeRuntimes(t *testing.T) {
+const dockerConfig = `{"ID":"` + dockerID + `","Name":"/shop-cart-1","Config":{"Image":"registry.test:5000/shop/cart:1.2","Env":["A=b"],
+	"Labels":{"io.kubernetes.pod.namespace":"shop","io.kubernetes.pod.name":"cart-0","io.kubernetes.container.name":"cart"}}}`
+
+// longLine is as long as what containerd and Docker write as one piece.
+var longLine = strings.Repeat("0123456789abcdef", 1024)
+
+func threeRuntimes(t *testing.T) nodeLogs {
 	n := newNodeLogs(t)
-	long := strings.Repeat("0123456789abcdef", 1024) // 16 KiB: where containerd cuts
 	n.write(t, cartDir+"/0.log",
 		containerd("containerd: plain"),
-		lineTime+" stderr F containerd: on stderr",
-		lineTime+" stdout P "+long,
-		lineTime+" stdout P "+long,
+		lineTime+" stdout P "+longLine,
+		lineTime+" stderr F containerd: on stderr", // each stream's record is its own
+		lineTime+" stdout P "+longLine,
 		lineTime+" stdout F |end of a long line ",
 		containerd("  blanks and Ünïcode 漢字 🚀 stay  "),
 	)
 	n.write(t, cartDir+"/2.log", containerd("after two restarts"))
-	n.write(t, ordersDir+"/0.log", "2026-03-01T11:20:30.123456789+01:00 stdout F CRI-O: with a zone", "not a container line at all")
-	n.write(t, ordersDir+"/0.log.20260301-101500", containerd("rotated while nobody was looking"))
+	n.write(t, ordersDir+"/0.log", lineTime+" stdout F and ended after it", "2026-03-01T11:20:30.123456789+01:00 stdout F CRI-O: with a zone", "not a container line at all")
+	n.write(t, ordersDir+"/0.log.20260301-101500", containerd("rotated while nobody was looking"), lineTime+" stdout P begun before the rotation ")
 	n.write(t, ordersDir+"/0.log.20260301-100000.gz", "compressed, not text")
+	n.write(t, "kube-system_etcd-node-1_f3b1d97a0c62e854b19d4a7e0f6c8325/etcd/0.log", containerd("of a static pod"))
 	n.write(t, "sluice-agent_sluice-agent_11111111-2222-3333-4444-555555555555/otelcol/0.log", containerd("the agent's own line"))
-	n.writeDocker(t, dockerID, "docker: plain\n", "docker: <tag> & \"quotes\"\n")
+	n.writeDocker(t, dockerID, ".1", "docker: rotated\n")
+	n.writeDocker(t, dockerID, "", "docker: plain\n", "docker: <tag> & \"quotes\"\n", longLine, "|end of a long Docker line\n")
+	require.NoError(t, os.WriteFile(filepath.Join(n.docker, dockerID, "config.v2.json"), []byte(dockerConfig), 0o600))
+	return n
+}
 
+func TestAgentReadsThreeRuntimes(t *testing.T) {
+	n := threeRuntimes(t)
 	agent, sink := startAgent(t, n)
-	got := byBody(t, sink, 10, agent.Proc)
+	got := byBody(t, sink, 14, agent.Proc)
 
 	at := time.Date(2026, 3, 1, 10, 20, 30, 123456789, time.UTC)
 	cart := map[string]any{
 		"k8s.namespace.name": "shop", "k8s.pod.name": "cart-6d4cf56db6-x2x8q", "k8s.pod.uid": "0b6e1c5e-6a3c-4a55-9d0e-6f5b3f1f0a01",
-		"k8s.container.name": "cart", "k8s.container.restart_count": "0", "k8s.node.name": "node-1", "k8s.cluster.name": "default",
+		"k8s.container.name": "cart", "k8s.container.restart_count": int64(0), "k8s.node.name": "node-1", "k8s.cluster.name": "default",
 	}
-	f := func(body, stream string, at time.Time, resource map[string]any) {
+	docker := map[string]any{
+		"container.id": dockerID, "container.name": "shop-cart-1", "container.runtime.name": "docker", "k8s.pod.name": "cart-0",
+		"container.image.name": "registry.test:5000/shop/cart", "container.image.tags": []any{"1.2"},
+	}
+	f := func(body, stream string, resource map[string]any) {
 		t.Helper()
 		r, ok := got[body]
 		if !assert.True(t, ok, "%.60q did not arrive", body) {
@@ -125,25 +143,44 @@ func TestAgentReadsThreeRuntimes(t *testing.T) {
 		}
 		assert.Equal(t, stream, r.Attrs["log.iostream"], "%.60q", body)
 		assert.True(t, r.Time.Equal(at), "%.60q: %s", body, r.Time)
+		assert.NotContains(t, r.Attrs, "log.file.record_offset", "%.60q: only containerlog needs it", body)
 		for key, value := range resource {
 			assert.Equal(t, value, r.Resource[key], "%.60q: %s", body, key)
 		}
 	}
-	f("containerd: plain", "stdout", at, cart)
-	f("containerd: on stderr", "stderr", at, cart)
-	f(long+long+"|end of a long line ", "stdout", at, cart)
-	f("  blanks and Ünïcode 漢字 🚀 stay  ", "stdout", at, cart)
-	f("after two restarts", "stdout", at, map[string]any{"k8s.container.restart_count": "2"})
-	f("CRI-O: with a zone", "stdout", at, map[string]any{"k8s.pod.name": "orders-0", "k8s.container.name": "orders"})
-	f("rotated while nobody was looking", "stdout", at, map[string]any{"k8s.pod.name": "orders-0"})
-	f("docker: plain", "stdout", at, map[string]any{"container.id": dockerID})
-	f("docker: <tag> & \"quotes\"", "stdout", at, map[string]any{"container.id": dockerID})
-	assert.Contains(t, got, "not a container line at all", "a line that cannot be parsed is kept as it is")
+	f("containerd: plain", "stdout", cart)
+	f("containerd: on stderr", "stderr", cart)
+	f(longLine+longLine+"|end of a long line ", "stdout", cart)
+	f("  blanks and Ünïcode 漢字 🚀 stay  ", "stdout", cart)
+	f("after two restarts", "stdout", map[string]any{"k8s.container.restart_count": int64(2)})
+	f("CRI-O: with a zone", "stdout", map[string]any{"k8s.pod.name": "orders-0", "k8s.container.name": "orders"})
+	f("rotated while nobody was looking", "stdout", map[string]any{"k8s.pod.name": "orders-0"})
+	f("begun before the rotation and ended after it", "stdout", map[string]any{"k8s.pod.name": "orders-0"})
+	f("of a static pod", "stdout", map[string]any{"k8s.pod.name": "etcd-node-1", "containerlog.static_pod": true, "k8s.pod.uid": nil})
+	f("docker: rotated", "stdout", docker)
+	f("docker: plain", "stdout", docker)
+	f("docker: <tag> & \"quotes\"", "stdout", docker)
+	f(longLine+"|end of a long Docker line", "stdout", docker)
 
-	// A restarted agent goes on where it was.
+	assertGoesOn(t, n, agent, sink)
+}
+
+// assertGoesOn restarts the agent in the middle of a line, and looks for the line that was in no runtime's format.
+func assertGoesOn(t *testing.T, n nodeLogs, agent *harness.Collector, sink *harness.Sink) {
+	t.Helper()
+	n.write(t, cartDir+"/0.log", lineTime+" stdout P begun before the restart, ")
+	proc.Eventually(t, 10*time.Second, func() error {
+		if agent.Metric(t, "otelcol_processor_containerlog_held_records", nil) == 0 {
+			return errors.New("the beginning has not been read")
+		}
+		return nil
+	}, agent.Proc)
 	agent.Restart(t)
-	n.write(t, cartDir+"/0.log", containerd("written after the restart"))
-	assert.Contains(t, byBody(t, sink, 11, agent.Proc), "written after the restart")
+	n.write(t, cartDir+"/0.log", containerd("ended after it"), containerd("written after the restart"))
+	got := byBody(t, sink, 16, agent.Proc)
+	assert.Contains(t, got, "begun before the restart, ended after it")
+	assert.Contains(t, got, "written after the restart")
+	assert.Equal(t, "unknown_format", got["not a container line at all"].Attrs["containerlog.parse_error"], "a line that cannot be read is kept as it is")
 }
 
 func TestAgentReadsBodies(t *testing.T) {
