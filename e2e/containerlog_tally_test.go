@@ -4,8 +4,6 @@ package e2e
 
 import (
 	"fmt"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -123,7 +121,7 @@ func (y *tally) record(resource pcommon.Map, r plog.LogRecord) {
 		}
 		delete(y.pieces, key)
 		y.joined++
-		body, at = unescape(strings.Join(whole.texts, "")), whole.time
+		body, at = strings.Join(whole.texts, ""), whole.time
 		id, begins = podlogs.FindID(body)
 	}
 	if !begins {
@@ -150,19 +148,6 @@ func (y *tally) record(resource pcommon.Map, r plog.LogRecord) {
 		y.fault("parse_error", "%s: %s", reason, where)
 	}
 	y.checkResource(y.fleet.Container(id.Container), resource, where)
-}
-
-// escape is what containerlog makes of half a character: a piece may end inside one. No text of a fleet looks like it.
-var escape = regexp.MustCompile(`\\x[0-9a-f]{2}`)
-
-func unescape(text string) string {
-	return escape.ReplaceAllStringFunc(text, func(e string) string {
-		b, err := strconv.ParseUint(e[2:], 16, 8)
-		if err != nil {
-			return e
-		}
-		return string([]byte{byte(b)})
-	})
 }
 
 // difference says where a body leaves the text, and what stands there instead.

@@ -225,7 +225,12 @@ func (b *batch) take(r *run, lr plog.LogRecord) bool {
 			return false
 		}
 		text, at, attrs, out = s.Text(), s.Time, s.Attrs, joined
-		s.Drop()
+		if l.Partial {
+			text = s.Piece()
+			s.Sent(text)
+		} else {
+			s.Drop()
+		}
 	}
 	switch {
 	case l.Partial:

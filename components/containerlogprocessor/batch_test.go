@@ -40,6 +40,8 @@ func TestJoin(t *testing.T) {
 	f("JSON in a CRI file", []string{`{"msg":"lost its header"}`, cri("out", "F", "a")}, `{"msg":"lost its header"}|missing_time`, "a")
 	f("longer than max_record_size", []string{cri("out", "P", long), cri("out", "P", long), cri("out", "P", long), cri("out", "F", "end"), cri("out", "F", "next")},
 		long+long+"|size", long+"end|last", "next")
+	f("a character at the cut", []string{cri("out", "P", strings.Repeat("x", 1023)+"\xe6"), cri("out", "P", "\xbc"), cri("out", "F", "\xa2b")},
+		strings.Repeat("x", 1023)+"|size", "漢b|last")
 	f("Docker pieces", []string{
 		`{"log":"a","stream":"stdout","time":"` + stamp + `"}`,
 		`{"log":"1\n","stream":"stderr","time":"` + stamp + `"}`,

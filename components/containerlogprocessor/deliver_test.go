@@ -231,6 +231,9 @@ func TestPartialTimeout(t *testing.T) {
 	within(t, "it is flushed", func() bool { return len(next.all()) > 0 })
 	send(t, p, file.batch(cri("out", "P", "c"), cri("out", "F", "d"), cri("out", "F", "e")))
 	assert.Equal(t, []string{"ab|timeout", "cd|last", "e"}, next.bodies())
+	send(t, p, file.batch(cri("out", "P", "f\xe6")))
+	within(t, "what is no character is flushed alone", func() bool { return len(next.all()) > 4 })
+	assert.Equal(t, []string{"f|timeout", `\xe6|timeout`}, next.bodies()[3:])
 	first := next.all()[0]
 	assert.Equal(t, "stdout", first.Stream)
 	assert.Equal(t, podPath, first.Path)

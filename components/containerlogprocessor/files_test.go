@@ -26,7 +26,7 @@ func TestCacheIsBounded(t *testing.T) {
 	p := start(t, next, options{dir: dir, cfg: func(c *Config) { c.MaxFiles, c.PartialTimeout = room, time.Hour }})
 	for i := range files {
 		file := logFile{path: podFile(i)}
-		send(t, p, file.batch(cri("out", "F", fmt.Sprint("whole ", i)), cri("out", "P", fmt.Sprint("held ", i))))
+		send(t, p, file.batch(cri("out", "F", fmt.Sprint("whole ", i)), cri("out", "P", fmt.Sprint("held ", i, "\xe6"))))
 		require.LessOrEqual(t, p.files.len(), room)
 	}
 	p.stopOnce(t)
@@ -38,7 +38,7 @@ func TestCacheIsBounded(t *testing.T) {
 	for i := range files {
 		assert.True(t, got[fmt.Sprint("whole ", i)])
 		if i < files-room {
-			assert.True(t, got[fmt.Sprint("held ", i, "|evicted")], i)
+			assert.True(t, got[fmt.Sprint("held ", i, `\xe6|evicted`)], i)
 		}
 	}
 	assert.Equal(t, int64(room), p.heldRecords.Load())

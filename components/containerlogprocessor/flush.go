@@ -100,7 +100,7 @@ func (p *containerlog) flushAll(ctx context.Context) {
 // evict sends what containers still hold that the cache has no room for. They come locked, and nobody will find them again.
 func (p *containerlog) evict(ctx context.Context, containers []*container) {
 	for _, c := range containers {
-		if ld := p.pieces(c, all); ld.LogRecordCount() > 0 && p.deliver(ctx, mark(ld, partialEvicted), nil) == nil {
+		if ld := p.pieces(c, partialEvicted, all); ld.LogRecordCount() > 0 && p.deliver(ctx, ld, nil) == nil {
 			p.flushed(c, partialEvicted, all)
 		}
 		c.streams = [2]stream{} // also when they were lost: deliver has counted them
@@ -119,12 +119,12 @@ func all(*stream) bool { return true }
 
 // flush sends what the chosen streams hold, once, and forgets it when it is accepted, or refused for good.
 func (p *containerlog) flush(ctx context.Context, c *container, cause string, chosen func(*stream) bool) error {
-	ld := p.pieces(c, chosen)
+	ld := p.pieces(c, cause, chosen)
 	n := ld.LogRecordCount()
 	if n == 0 {
 		return nil
 	}
-	err := p.next.ConsumeLogs(ctx, mark(ld, cause))
+	err := p.next.ConsumeLogs(ctx, ld)
 	switch {
 	case consumererror.IsPermanent(err):
 		p.tel.dropped(n, "the next component refuses pieces of records for good", err)
@@ -140,7 +140,7 @@ func (p *containerlog) flush(ctx context.Context, c *container, cause string, ch
 }
 
 // pieces makes records of what the chosen streams hold.
-func (p *containerlog) pieces(c *container, chosen func(*stream) bool) plog.Logs {
+func (p *containerlog) pieces(c *container, cause string, chosen func(*stream) bool) plog.Logs {
 	ld := plog.NewLogs()
 	var records plog.LogRecordSlice
 	now := pcommon.NewTimestampFromTime(p.now())
@@ -159,17 +159,17 @@ func (p *containerlog) pieces(c *container, chosen func(*stream) bool) plog.Logs
 		lr := records.AppendEmpty()
 		lr.SetObservedTimestamp(now)
 		lr.Attributes().PutStr(filePath, c.key)
-		write(lr, s.Text(), s.Time, line.Stream(i+1), s.Attrs, "")
+		write(lr, s.cut(cause), s.Time, line.Stream(i+1), s.Attrs, cause)
 	}
 	return ld
 }
 
-// mark says on pieces why they were cut.
-func mark(ld plog.Logs, cause string) plog.Logs {
-	for _, lr := range ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().All() {
-		lr.Attributes().PutStr(partial, cause)
+// cut is what of the held record a piece gets: all of it, when what would stay held would not be kept.
+func (s *stream) cut(cause string) string {
+	if cause == partialTimeout {
+		return s.Piece()
 	}
-	return ld
+	return s.Text()
 }
 
 // flushed forgets what the chosen streams held; lines to come continue those records.
@@ -182,8 +182,8 @@ func (p *containerlog) flushed(c *container, cause string, chosen func(*stream) 
 		}
 		n.records[recordKind{s.Format, line.Stream(i + 1), piece}.index()]++
 		p.tel.forced(cause, 1)
-		s.Drop()
-		s.Continued, c.dirty = true, true
+		s.Sent(s.cut(cause))
+		s.Touched, s.Continued, c.dirty = p.now(), true, true
 	}
 	p.tel.add(&n)
 	p.account([]*container{c})

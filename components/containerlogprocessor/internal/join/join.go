@@ -5,6 +5,7 @@ package join
 import (
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -80,6 +81,28 @@ func (s *Stream) Text() string {
 // Restore takes what a run of the collector before this one held.
 func (s *Stream) Restore(text string, at int64, attrs []line.Attr, now time.Time) {
 	s.held, s.first, s.Time, s.Attrs, s.Touched = true, text, at, attrs, now
+}
+
+// Piece is what of it can be sent before its end is known: all but a character that may be cut in two, unless there is nothing else.
+func (s *Stream) Piece() string {
+	text := s.Text()
+	for n := 1; n < utf8.UTFMax && n < len(text); n++ {
+		start := len(text) - n
+		if utf8.RuneStart(text[start]) {
+			if !utf8.FullRuneInString(text[start:]) {
+				return text[:start]
+			}
+			break
+		}
+	}
+	return text
+}
+
+// Sent drops a piece; the character that was left out is the beginning of the next one.
+func (s *Stream) Sent(piece string) {
+	rest := strings.Clone(s.Text()[len(piece):])
+	s.rest.Reset()
+	s.held, s.first = rest != "", rest
 }
 
 // Drop forgets what is held.
