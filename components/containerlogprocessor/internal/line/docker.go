@@ -56,7 +56,7 @@ func usualDocker(raw string, l *Line) bool {
 
 // cutLog reads the log text at the start of s, behind its opening quote, and returns what follows the closing one.
 func cutLog(s string) (content string, partial bool, rest string, ok bool) {
-	first := special(s, 0)
+	first := firstSpecial(s)
 	if strings.HasPrefix(s[first:], `\n"`) {
 		return s[:first], false, s[first+len(`\n"`):], true
 	}

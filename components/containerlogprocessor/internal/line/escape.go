@@ -33,6 +33,31 @@ func special(s string, i int) int {
 	return len(s)
 }
 
+// firstSpecial is special(s, 0), faster when that is far away: the two searches of the standard library look at 32 bytes at a time. Not
+// for a walk from escape to escape, which would search for the far quote each time.
+func firstSpecial(s string) int {
+	end := len(s)
+	if quote := strings.IndexByte(s, '"'); quote >= 0 {
+		end = quote
+	}
+	if backslash := strings.IndexByte(s[:end], '\\'); backslash >= 0 {
+		end = backslash
+	}
+	const (
+		ones  = 0x0101010101010101
+		tops  = 0x80 * ones
+		blank = ' ' * ones
+	)
+	for i := 0; i+16 <= end; i += 16 {
+		b := []byte(s[i : i+16])
+		v, w := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
+		if ((v-blank)&^v|(w-blank)&^w)&tops != 0 {
+			return special(s[:end], i)
+		}
+	}
+	return special(s[:end], end&^15)
+}
+
 var escapes = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 
 // unescape undoes the escapes of a JSON string; false when one is not valid. All other bytes stay, valid UTF-8 or not.
