@@ -28,7 +28,7 @@ build: ## Build bin/otelcol: static, trimmed, version stamped
 	@.ci/build-progress env CGO_ENABLED=0 go -C distro build -v $(BUILD_FLAGS) -o ../bin/otelcol .
 
 ##@ Prove
-.PHONY: test e2e check lint
+.PHONY: test e2e fuzz bench soak check lint
 test: build ## Unit tests, race tests of our packages, the binary under every shipped profile (needs no root)
 	go vet ./...
 	go test $(RACE) ./...
@@ -38,6 +38,31 @@ test: build ## Unit tests, race tests of our packages, the binary under every sh
 e2e: build ## End to end on real servers (root, or unprivileged user namespaces)
 	go run ./e2e/backends/cmd/build
 	go test -tags e2e -count=1 -timeout 30m -p 1 ./e2e ./e2e/backends ./e2e/harness
+
+FUZZTIME ?= 10s
+fuzz: ## Fuzz every parser and every state machine, each for FUZZTIME (10s)
+	@grep -rlE --include=*_test.go --exclude-dir=distro '^func Fuzz' . | while read -r file; do \
+		for target in $$(grep -oE '^func Fuzz[A-Za-z]+' "$$file" | cut -d' ' -f2); do \
+			echo "==> $$target $$(dirname "$$file")"; \
+			go test -run XXX -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; \
+		done; \
+	done
+
+# A smaller run, to see that the benchmarks work: make bench BENCH_TIME=20x BENCH_ARGS='-lines 50000' REST_ARGS='-lines 50000 -idle 2s'
+BENCH_TIME ?= 1s
+BENCH_ARGS ?= -runs 3
+REST_ARGS ?=
+bench: build ## Side by side with upstream: in process, as a whole process, at rest (20 minutes; prints the README's tables)
+	@mkdir -p .work
+	go test -run XXX -bench . -benchtime $(BENCH_TIME) ./components/... > .work/bench.txt || { cat .work/bench.txt; exit 1; }
+	go run ./e2e/bench -table < .work/bench.txt
+	go run ./e2e/bench $(BENCH_ARGS)
+	go run ./e2e/bench -rest $(REST_ARGS)
+
+soak: build ## What takes hours: 50 rounds of every kill, 10 minutes of every fuzz target
+	go run ./e2e/backends/cmd/build
+	SLUICE_SOAK_ROUNDS=50 go test -tags e2e -count=1 -timeout 4h -run TestContainerLog -v ./e2e
+	$(MAKE) fuzz FUZZTIME=10m
 
 check: generate lint ## Nothing generated has drifted, modules are tidy, code is formatted and linted
 	@git diff --exit-code --stat -- $(GENERATED) || { echo 'generated files differ from builder-config.yaml or metadata.yaml: run `make generate` and commit the result'; exit 1; }
