@@ -37,7 +37,7 @@ test: build ## Unit tests, race tests of our packages, the binary under every sh
 
 e2e: build ## End to end on real servers (root, or unprivileged user namespaces)
 	go run ./e2e/backends/cmd/build
-	go test -tags e2e -count=1 -timeout 30m -p 1 ./e2e ./e2e/backends ./e2e/harness
+	go test -tags e2e -count=1 -timeout 30m -p 1 ./e2e ./e2e/backends ./e2e/bench ./e2e/harness
 
 FUZZTIME ?= 10s
 fuzz: ## Fuzz every parser and every state machine, each for FUZZTIME (10s)

@@ -51,6 +51,9 @@ func TestMakeRunShowsTheSample(t *testing.T) {
 		"a containerd line":   "k8s.pod.name=inventory-6d4f9b8c7-r2b6j",
 		"a CRI-O line":        "k8s.pod.name=frontend-66f7b9d58c-l8n5d",
 		"a Docker line":       "container.id=5b0c7d9e3f21a86409c4d5e8b7f1023a9c6e4d8f5b7a1e30c2d94f6a8b1e7c05",
+		"its name":            "container.name=cms",
+		"joined pieces":       "block 01090 ok block 01091 ok",
+		"a joined record":     "invoice 00419 matches order",
 		"a Falco alert":       "falco.rule=Terminal shell in container",
 		"a span":              "SELECT accounts",
 		"a masked secret":     `"password":"****"`,
@@ -70,6 +73,8 @@ func TestMakeRunShowsTheSample(t *testing.T) {
 		"a password":             "hunter2",
 		"a token":                "eyJhbGciOiJub25lIn0",
 		"a debug line":           `"level":"debug"`,
+		"a container's secret":   "fake-secret-never-to-be-printed",
+		"a missing config.v2":    "name and image are unknown",
 	} {
 		assert.NotContains(t, out, never, what)
 	}
