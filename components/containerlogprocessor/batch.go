@@ -289,7 +289,7 @@ func (b *batch) finish() {
 		r.file.last = r.sig
 		r.file.end.Store(r.end)
 		if r.newest > 0 {
-			b.p.tel.lag(b.now.Sub(time.Unix(0, r.newest)))
+			b.p.tel.lag(b.p.now().Sub(time.Unix(0, r.newest)))
 		}
 	}
 }

@@ -90,8 +90,8 @@ func (p *containerlog) Shutdown(ctx context.Context) error {
 func (p *containerlog) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	b := &batch{p: p, now: p.now(), logs: ld}
 	b.split()
-	if len(b.runs) == 0 {
-		return p.deliver(ctx, ld, nil)
+	if len(b.runs) == 0 { // no raw lines: whoever sent them keeps them until they are accepted
+		return p.next.ConsumeLogs(ctx, ld)
 	}
 	b.wait(ctx)
 	b.lock(ctx)
