@@ -157,7 +157,7 @@ func TestK8sAttributesByUID(t *testing.T) {
 	got := byBody(t, sink, 2*lines+len(others), agent.Proc)
 
 	for prefix, want := range map[string]map[string]any{"cart": cart, "young": young} {
-		want["k8s.container.restart_count"] = "0" // from the file's name
+		want["k8s.container.restart_count"] = int64(0) // from the file's name
 		for i := range lines {
 			name := fmt.Sprintf("%s %d", prefix, i)
 			assertResource(t, want, got[name].Resource, name)

@@ -1,8 +1,6 @@
 package containerlogprocessor
 
 import (
-	"context"
-	"slices"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -40,15 +38,18 @@ type batch struct {
 	containers []*container // locked, in the order of their ids
 	counts     counts
 	line       line.Line
+	deferred   bool // see defer.go
 }
 
 // run is one ResourceLogs, all of whose raw records are from one file.
 type run struct {
 	file     *file
 	resource plog.ResourceLogs
-	end      int64
 	newest   int64
-	sig      signature
+	// The last line, when lines have offsets.
+	lastRaw    string
+	lastOffset int64
+	sig        signature
 }
 
 // split puts records of different files into different ResourceLogs. With one file, the usual case, it moves nothing.
@@ -106,61 +107,6 @@ func (b *batch) add(path string, rl plog.ResourceLogs) {
 	}
 }
 
-// wait lets the files before these be read first, and unfinished records of others find their end when they hold too much.
-func (b *batch) wait(ctx context.Context) {
-	for i := range b.runs {
-		r := &b.runs[i]
-		f := b.p.lookup(ctx, r.file.path, b.now)
-		r.file = f
-		f.busy.Store(true)
-		// Batches of several files, as the emitter that is not synchronous makes them, could wait for each other or for themselves.
-		if len(b.runs) == 1 && firstOffset(r.resource) == 0 {
-			b.p.awaitRotated(ctx, f)
-		}
-		b.p.awaitRoom(ctx, f.container)
-	}
-}
-
-// lock takes the containers' locks in the order of their ids, so that two batches cannot wait for each other.
-func (b *batch) lock(ctx context.Context) {
-	for {
-		b.containers = b.containers[:0]
-		for i := range b.runs {
-			if c := b.runs[i].file.container; !slices.Contains(b.containers, c) {
-				b.containers = append(b.containers, c)
-			}
-		}
-		slices.SortFunc(b.containers, func(x, y *container) int { return int(x.id) - int(y.id) })
-		gone := false
-		for _, c := range b.containers {
-			c.lock <- struct{}{}
-			gone = gone || c.gone
-		}
-		if !gone {
-			return
-		}
-		for _, c := range b.containers {
-			c.unlock()
-		}
-		for i := range b.runs { // evicted between wait and lock
-			r := &b.runs[i]
-			r.file.busy.Store(false)
-			r.file = b.p.lookup(ctx, r.file.path, b.now)
-			r.file.busy.Store(true)
-		}
-	}
-}
-
-func (b *batch) unlock() {
-	for i := range b.runs {
-		b.runs[i].file.busy.Store(false)
-	}
-	for _, c := range b.containers {
-		c.unlock()
-	}
-	b.p.tel.add(&b.counts)
-}
-
 // read makes records of a run's lines.
 func (b *batch) read(r *run) {
 	f, c := r.file, r.file.container
@@ -169,10 +115,9 @@ func (b *batch) read(r *run) {
 		// The same batch again: a sibling pipeline refused it, and the receiver tries all of them once more.
 		b.counts.duplicates[retried] += r.sig.count
 		r.resource.ScopeLogs().RemoveIf(func(sl plog.ScopeLogs) bool { return sl.Scope().Name() != metadata.ScopeName })
-		r.end = f.end.Load()
 		return
 	}
-	b.p.checkReplay(f, r.sig.first.Offset)
+	b.p.checkReplay(f, r.resource)
 	attrs := r.resource.Resource().Attributes()
 	if attrs.Len() == 0 {
 		c.resource.CopyTo(attrs)
@@ -190,6 +135,18 @@ func (b *batch) read(r *run) {
 	}
 }
 
+// skip is how much of a line had been taken before a restart: nothing, all of it, or the half that the runtime had written when
+// filelog's force_flush_period ended.
+func (t taken) skip(offset int64, raw string) int {
+	switch {
+	case !t.known || offset < 0 || offset > t.offset:
+		return 0
+	case offset == t.offset && int64(len(raw)) > t.length:
+		return int(t.length)
+	}
+	return len(raw)
+}
+
 // take reads one line; false when the record has nothing to say (yet).
 func (b *batch) take(r *run, lr plog.LogRecord) bool {
 	f := r.file
@@ -198,7 +155,7 @@ func (b *batch) take(r *run, lr plog.LogRecord) bool {
 	if v, ok := lr.Attributes().Get(recordOffset); ok {
 		offset = v.Int()
 		lr.Attributes().Remove(recordOffset)
-		r.end = offset + int64(len(raw))
+		r.lastRaw, r.lastOffset = raw, offset
 	} else {
 		b.p.tel.warn("offset", "lines come without their offset, so those read again after a crash are not known: "+
 			"set include_file_record_offset in filelog", f.path, nil)
@@ -206,22 +163,27 @@ func (b *batch) take(r *run, lr plog.LogRecord) bool {
 	l := &b.line
 	reason := line.Parse(raw, l)
 	b.counts.nuls += l.NULs
+	if reason == line.Readable {
+		if n := f.replay[l.Stream-1].skip(offset, raw); n == len(raw) {
+			b.counts.duplicates[replayed]++
+			return false
+		} else if n > 0 {
+			raw = raw[n:]
+			reason = line.Parse(raw, l)
+		}
+	}
 	if reason != line.Readable {
 		b.malformed(f, lr, raw, reason, offset)
 		return true
 	}
 	f.lastTime = l.Time
 	s := &f.container.streams[l.Stream-1]
-	if offset >= 0 && offset <= f.replay[l.Stream-1] {
-		b.counts.duplicates[replayed]++
-		return false
-	}
 	s.taken, s.lastRaw, s.lastOffset, s.lastSource = true, raw, offset, f.source
 	text, at, attrs, out, mark := l.Content, l.Time, l.Attrs, complete, ""
 	if l.Partial || s.Held() {
 		b.counts.fragments++
 		s.Add(l, b.now)
-		if l.Partial && s.Size() < b.p.cfg.MaxRecordSize {
+		if l.Partial && s.Size() < b.p.cfg.MaxRecordSize && b.p.heldBytes.Load() < int64(b.p.cfg.MaxHeldSize) {
 			return false
 		}
 		text, at, attrs, out = s.Text(), s.Time, s.Attrs, joined
@@ -263,10 +225,8 @@ func write(lr plog.LogRecord, text string, at int64, s line.Stream, attrs []line
 
 func (b *batch) malformed(f *file, lr plog.LogRecord, raw string, reason line.Reason, offset int64) {
 	text, invalid := line.EscapeInvalid(raw)
-	if invalid > 0 {
-		lr.Body().SetStr(text)
-		b.counts.invalid += invalid
-	}
+	lr.Body().SetStr(text)
+	b.counts.invalid += invalid
 	lr.SetTimestamp(pcommon.Timestamp(f.lastTime)) // 0, unknown, when the file had no readable line yet
 	lr.Attributes().PutStr(parseError, reason.String())
 	b.counts.records[recordKind{b.line.Format, line.NoStream, malformed}.index()]++
@@ -287,22 +247,33 @@ func (b *batch) finish() {
 	for i := range b.runs {
 		r := &b.runs[i]
 		r.file.last = r.sig
-		r.file.end.Store(r.end)
+		if r.lastRaw != "" {
+			tail := join.At(r.lastOffset, r.lastRaw)
+			r.file.tail.Store(&tail)
+		}
 		if r.newest > 0 {
 			b.p.tel.lag(b.p.now().Sub(time.Unix(0, r.newest)))
 		}
 	}
 }
 
-func firstOffset(rl plog.ResourceLogs) int64 {
+// firstLine is a batch's first line and its offset, -1 when lines have none.
+func firstLine(rl plog.ResourceLogs) (offset int64, raw string) {
 	for _, sl := range rl.ScopeLogs().All() {
-		if sl.LogRecords().Len() > 0 {
-			if v, ok := sl.LogRecords().At(0).Attributes().Get(recordOffset); ok {
-				return v.Int()
-			}
+		if sl.Scope().Name() == metadata.ScopeName || sl.LogRecords().Len() == 0 {
+			continue
+		}
+		lr := sl.LogRecords().At(0)
+		if v, ok := lr.Attributes().Get(recordOffset); ok {
+			return v.Int(), lr.Body().Str()
 		}
 	}
-	return -1
+	return -1, ""
+}
+
+func firstOffset(rl plog.ResourceLogs) int64 {
+	offset, _ := firstLine(rl)
+	return offset
 }
 
 // signatureOf is the zero value when the batch cannot be told from another: without offsets, or with an unreadable line at its ends,

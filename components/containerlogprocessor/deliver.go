@@ -3,6 +3,7 @@ package containerlogprocessor
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/consumer/consumererror"
@@ -38,9 +39,6 @@ func (p *containerlog) deliver(ctx context.Context, ld plog.Logs, containers []*
 
 // handOn tries until it is done or the context is; rest is what has not been accepted.
 func (p *containerlog) handOn(ctx context.Context, ld plog.Logs) (rest plog.Logs, err error) {
-	if ld.LogRecordCount() == 0 {
-		return ld, nil
-	}
 	select {
 	case <-p.restored: // older records first
 	default:
@@ -50,8 +48,16 @@ func (p *containerlog) handOn(ctx context.Context, ld plog.Logs) (rest plog.Logs
 			return ld, ctx.Err()
 		}
 	}
+	return p.try(ctx, ld)
+}
+
+// try hands on, again and again, until it is done, refused for good, or the context ends.
+func (p *containerlog) try(ctx context.Context, ld plog.Logs) (rest plog.Logs, err error) {
 	for delay := firstDelay; ; delay = min(2*delay, lastDelay) {
-		if err = p.next.ConsumeLogs(ctx, ld); err == nil || consumererror.IsPermanent(err) {
+		if ld.LogRecordCount() == 0 {
+			return ld, nil
+		}
+		if err = verdict(p.next.ConsumeLogs(ctx, ld)); err == nil || consumererror.IsPermanent(err) {
 			return ld, err
 		}
 		p.tel.refused(err)
@@ -63,6 +69,39 @@ func (p *containerlog) handOn(ctx context.Context, ld plog.Logs) (rest plog.Logs
 			return ld, err
 		}
 	}
+}
+
+// verdict reads the errors of several pipelines behind a fan-out, which come joined: for good only when all of them say so, and with a
+// part of the records only when there is one. Otherwise one pipeline's verdict would be taken for that of all.
+func verdict(err error) error {
+	leaves := leavesOf(err)
+	if len(leaves) < 2 {
+		return err
+	}
+	texts := make([]string, 0, len(leaves))
+	permanent := true
+	for _, leaf := range leaves {
+		texts = append(texts, leaf.Error())
+		permanent = permanent && consumererror.IsPermanent(leaf)
+	}
+	err = errors.New(strings.Join(texts, "; "))
+	if permanent {
+		return consumererror.NewPermanent(err)
+	}
+	return err
+}
+
+func leavesOf(err error) (leaves []error) {
+	if err == nil {
+		return nil
+	}
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range many.Unwrap() {
+			leaves = append(leaves, leavesOf(e)...)
+		}
+		return leaves
+	}
+	return []error{err}
 }
 
 // store writes what the containers hold back, and tries until it is done or the context is.
@@ -81,33 +120,38 @@ func (p *containerlog) store(ctx context.Context, containers []*container) error
 
 // deliverStored sends what a run before this one had to leave behind, oldest first, and then lets the new records pass.
 func (p *containerlog) deliverStored(ctx context.Context) {
-	for {
-		ld, done, err := p.journal.nextParked()
-		switch {
-		case err != nil:
+	lines, ok := p.deliverRecords(ctx)
+	if !ok {
+		return // they stay stored
+	}
+	for _, l := range lines {
+		p.deferred.LoadOrStore(l.path, make(chan struct{}))
+	}
+	close(p.restored)
+	p.takeDeferred(ctx, lines)
+}
+
+// deliverRecords sends the records; lines that were set aside are returned.
+func (p *containerlog) deliverRecords(ctx context.Context) (lines []deferredLines, ok bool) {
+	for number := p.journal.parked.First; number < p.journal.loaded; number++ {
+		ld, err := p.journal.parkedBatch(number)
+		for err != nil {
 			p.tel.storageError("load", err)
 			if !sleep(ctx, lastDelay) {
-				return
+				return nil, false
 			}
+			ld, err = p.journal.parkedBatch(number)
+		}
+		if path := pathOf(ld); path != "" {
+			lines = append(lines, deferredLines{number, path, ld})
 			continue
-		case done:
-			close(p.restored)
-			return
 		}
-		for delay := firstDelay; ; delay = min(2*delay, lastDelay) {
-			err := p.next.ConsumeLogs(ctx, ld)
-			if consumererror.IsPermanent(err) {
-				p.tel.dropped(ld.LogRecordCount(), "the next component refuses stored records for good", err)
-				break
-			}
-			if err == nil {
-				break
-			}
-			p.tel.refused(err)
-			if !sleep(ctx, delay) {
-				return // they stay stored
-			}
+		if rest, err := p.try(ctx, ld); consumererror.IsPermanent(err) {
+			p.tel.dropped(rest.LogRecordCount(), "the next component refuses stored records for good", err)
+		} else if err != nil {
+			return nil, false
 		}
-		p.journal.unpark()
+		p.journal.unpark(number)
 	}
+	return lines, true
 }

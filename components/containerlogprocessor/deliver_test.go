@@ -72,7 +72,7 @@ func TestRefusedForGood(t *testing.T) {
 	file := logFile{path: podPath}
 	err := p.ConsumeLogs(t.Context(), file.batch(cri("out", "F", "a"), cri("out", "P", "b")))
 	require.True(t, consumererror.IsPermanent(err), err)
-	assert.Positive(t, p.files.peek(podPath).end.Load(), "the receiver goes on, too")
+	assert.Positive(t, p.files.peek(podPath).end(), "the receiver goes on, too")
 	send(t, p, file.batch(cri("out", "F", "c")))
 	assert.Equal(t, []string{"bc"}, next.bodies())
 	assert.Equal(t, int64(1), sum(t, tel, "otelcol_processor_containerlog_dropped_records", nil))

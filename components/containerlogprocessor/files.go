@@ -1,7 +1,7 @@
 package containerlogprocessor
 
 import (
-	"path/filepath"
+	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,7 +10,6 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/sluice-otel/sluice/components/containerlogprocessor/internal/join"
-	"github.com/sluice-otel/sluice/components/containerlogprocessor/internal/line"
 	"github.com/sluice-otel/sluice/components/containerlogprocessor/internal/logpath"
 )
 
@@ -24,15 +23,29 @@ type file struct {
 	container *container
 	lastUsed  time.Time // guarded by the cache
 
-	// end is where the taken lines end, -1 before the first; busy is set while a batch is on its way. Others wait for them.
-	end  atomic.Int64
+	// tail is the last line taken, nil before the first; busy is set while a batch is on its way. Other files wait for them.
+	tail atomic.Pointer[join.Position]
 	busy atomic.Bool
 
 	// Guarded by the container's lock.
 	last     signature
 	lastTime int64    // of the last readable line
 	source   uint64   // what is behind the path now: a rotation or truncation changes it; 0 before the first batch
-	replay   [2]int64 // per stream: lines up to this offset had been taken before a restart
+	replay   [2]taken // per stream: lines up to there had been taken before a restart
+}
+
+// taken is the last line of a stream that had been taken; the zero value is none.
+type taken struct {
+	offset, length int64
+	known          bool
+}
+
+// end is where the taken lines end, -1 before the first.
+func (f *file) end() int64 {
+	if tail := f.tail.Load(); tail != nil {
+		return tail.Offset + int64(tail.Length)
+	}
+	return -1
 }
 
 // container is one run of a container: its live file and the rotated ones before it. Its lock is a channel, so that waiting for it
@@ -85,6 +98,21 @@ func (c *container) tryLock() bool {
 	}
 }
 
+// waitLock is false when the context ended before.
+func (c *container) waitLock(ctx context.Context) bool {
+	select {
+	case c.lock <- struct{}{}:
+		return true
+	default:
+	}
+	select {
+	case c.lock <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 func (c *container) unlock() { <-c.lock }
 
 func (c *container) held() (size int, records int) {
@@ -119,7 +147,8 @@ func newCache(limit int, identify func(string) (logpath.Identity, pcommon.Map)) 
 	return &cache{max: limit, identify: identify, files: files, containers: map[string]*container{}}, nil
 }
 
-// get finds or makes the file. Containers that had to leave for it are returned locked; they may still hold something.
+// get finds or makes the file. Containers that had to leave for it are returned locked, for removed to be called; they may still hold
+// something.
 func (c *cache) get(path string, now time.Time) (f *file, evicted []*container) {
 	c.mu.Lock()
 	f, ok := c.files.Get(path)
@@ -144,8 +173,7 @@ func (c *cache) get(path string, now time.Time) (f *file, evicted []*container) 
 		c.containers[owner.key] = owner
 	}
 	owner.files++
-	f = &file{path: path, rotated: id.Rotation != "", container: owner, lastUsed: now, replay: [2]int64{-1, -1}}
-	f.end.Store(-1)
+	f = &file{path: path, rotated: id.Rotation != "", container: owner, lastUsed: now}
 	c.files.Add(path, f)
 	return f, evicted
 }
@@ -202,8 +230,12 @@ func (c *cache) sweep(before time.Time) (evicted []*container) {
 	}
 }
 
-// forget removes a file, and its container, locked, when it was the last one of it.
+// forget removes a file. When it was the last one of its container, that is returned locked: it can still be found, so that batches
+// that come meanwhile wait for what it holds to be sent.
 func (c *cache) forget(path string, f *file) (gone *container, ok bool) {
+	if f.busy.Load() {
+		return nil, false
+	}
 	owner := f.container
 	if owner.files > 1 {
 		owner.files--
@@ -213,53 +245,19 @@ func (c *cache) forget(path string, f *file) (gone *container, ok bool) {
 	if !owner.tryLock() {
 		return nil, false
 	}
-	owner.gone = true
 	owner.files--
 	c.files.Remove(path)
-	delete(c.containers, owner.key)
 	return owner, true
 }
 
-// identify reads what a path says of its container, as resource attributes.
-func (p *containerlog) identify(path string) (logpath.Identity, pcommon.Map) {
-	attrs := pcommon.NewMap()
-	id, ok := logpath.Parse(path)
-	if !ok {
-		p.tel.warn("path", "the path is none of a container's log file: its records carry no Kubernetes attributes; "+
-			"see filelog's include patterns", path, nil)
-		return logpath.Identity{Current: path}, attrs
+// removed ends what forget began, unless a file of the container has come back.
+func (c *cache) removed(owner *container) (ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if owner.files > 0 {
+		return false
 	}
-	put := func(key, value string) {
-		if value != "" {
-			attrs.PutStr(key, value)
-		}
-	}
-	if id.Docker {
-		put("container.runtime.name", line.Docker.String())
-		cfg, err := logpath.ReadDockerConfig(filepath.Dir(path))
-		if err != nil {
-			p.tel.warn("docker_config", "the container's name and image are unknown", path, err)
-		}
-		name, tag := logpath.SplitImage(cfg.Image)
-		put("container.name", cfg.Name)
-		put("container.image.name", name)
-		if tag != "" {
-			attrs.PutEmptySlice("container.image.tags").AppendEmpty().SetStr(tag)
-		}
-		id.Namespace, id.Pod, id.UID, id.Container, id.Static = cfg.Namespace, cfg.Pod, cfg.UID, cfg.Container, cfg.Static
-	}
-	put("k8s.namespace.name", id.Namespace)
-	put("k8s.pod.name", id.Pod)
-	put("k8s.container.name", id.Container)
-	put("container.id", id.ContainerID)
-	if id.Restart >= 0 {
-		attrs.PutInt("k8s.container.restart_count", int64(id.Restart))
-	}
-	// The API server knows a static pod by another UID: without this one k8sattributes finds it by namespace and name.
-	if id.Static {
-		attrs.PutBool("containerlog.static_pod", true)
-	} else {
-		put("k8s.pod.uid", id.UID)
-	}
-	return id, attrs
+	owner.gone = true
+	delete(c.containers, owner.key)
+	return true
 }

@@ -31,7 +31,7 @@ func (p *containerlog) restore(stored []storedContainer) (evicted []*container) 
 			s, was := &c.streams[i], &from.Streams[i]
 			s.Continued = was.Continued
 			for _, m := range was.Marks {
-				if m.Length <= maxMark && m.Offset >= 0 {
+				if m.Length >= 0 && m.Length <= maxMark && m.Offset >= 0 {
 					s.marks = append(s.marks, m)
 				}
 			}
@@ -83,8 +83,10 @@ func (p *containerlog) flushExpired(ctx context.Context, before time.Time) {
 	})
 }
 
-// flushAll sends, at shutdown, what the storage does not have.
+// flushAll sends, at shutdown, what the storage does not have, if it is taken soon.
 func (p *containerlog) flushAll(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 2*attempt)
+	defer cancel()
 	p.holders.Range(func(key, _ any) bool {
 		c := key.(*container)
 		c.lock <- struct{}{}
@@ -97,21 +99,30 @@ func (p *containerlog) flushAll(ctx context.Context) {
 	})
 }
 
-// evict sends what containers still hold that the cache has no room for. They come locked, and nobody will find them again.
+// evict sends what containers still hold that the cache has no room for. They come locked.
 func (p *containerlog) evict(ctx context.Context, containers []*container) {
 	for _, c := range containers {
-		if ld := p.pieces(c, partialEvicted, all); ld.LogRecordCount() > 0 && p.deliver(ctx, ld, nil) == nil {
-			p.flushed(c, partialEvicted, all)
-		}
-		c.streams = [2]stream{} // also when they were lost: deliver has counted them
-		p.account([]*container{c})
-		if err := p.journal.forget(c); err != nil {
-			p.tel.storageError("store", err)
-		}
+		p.evictOne(ctx, c)
 		c.unlock()
 	}
-	if len(containers) > 0 {
-		p.tel.evictions(len(containers))
+}
+
+func (p *containerlog) evictOne(ctx context.Context, c *container) {
+	if ld := p.pieces(c, partialEvicted, all); ld.LogRecordCount() > 0 {
+		if err := p.deliver(ctx, ld, nil); err != nil && !consumererror.IsPermanent(err) {
+			return // stopping: what the storage has of it stays there
+		}
+		p.flushed(c, partialEvicted, all)
+	}
+	if !p.files.removed(c) { // it has come back; lines to come continue what was sent
+		if err := p.journal.save([]*container{c}); err != nil {
+			p.tel.storageError("store", err)
+		}
+		return
+	}
+	p.tel.evictions(1)
+	if err := p.journal.forget(c); err != nil {
+		p.tel.storageError("store", err)
 	}
 }
 

@@ -195,6 +195,7 @@ func (s *started) kill(t testing.TB) {
 type logFile struct {
 	path   string
 	offset int64
+	lines  []string
 }
 
 // batch is what filelog gives for lines, with the offsets they have in the file.
@@ -213,6 +214,7 @@ func (f *logFile) append(records plog.LogRecordSlice, lines ...string) {
 		lr.Attributes().PutStr(filePath, f.path)
 		lr.Attributes().PutInt(recordOffset, f.offset)
 		f.offset += int64(len(line)) + 1
+		f.lines = append(f.lines, line)
 	}
 }
 

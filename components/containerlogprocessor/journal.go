@@ -19,12 +19,11 @@ import (
 // The keys in the storage. A client cannot list its keys: containers have numbered slots, and refused batches numbers from the oldest
 // to the newest.
 const (
-	keySlots     = "slots"      // how many slots have ever been in use
-	keySlot      = "slot/"      // + number: storedContainer
-	keyParked    = "refused"    // storedRange of refused batches
-	keyParkedNum = "refused/"   // + number: plog in protobuf
-	maxMark      = 16 << 20     // filelog's longest line is 1 MiB by default
-	errNoStorage = "no storage" // see park
+	keySlots     = "slots"    // how many slots have ever been in use
+	keySlot      = "slot/"    // + number: storedContainer
+	keyParked    = "refused"  // storedRange of refused batches, and of lines that were set aside
+	keyParkedNum = "refused/" // + number: plog in protobuf
+	maxMark      = 16 << 20   // filelog's longest line is 1 MiB by default
 )
 
 // storedContainer is what must outlive the process: the file's offset has passed it, and it is not delivered.
@@ -58,6 +57,7 @@ type journal struct {
 	free   []int // of them
 	parked storedRange
 	loaded int // the batches of the run before this one end here
+	done   map[int]bool
 }
 
 func (j *journal) open(ctx context.Context, host component.Host, id *component.ID, self component.ID) error {
@@ -76,7 +76,7 @@ func (j *journal) open(ctx context.Context, host component.Host, id *component.I
 	}
 	var err error
 	if j.client, err = provider.GetClient(ctx, component.KindProcessor, self, ""); err != nil {
-		return fmt.Errorf("storage: %w", err)
+		return fmt.Errorf("storage: %w; when this processor is in two pipelines, give each its own (containerlog/2)", err)
 	}
 	return nil
 }
@@ -190,7 +190,7 @@ func (j *journal) forget(c *container) error {
 // park stores a refused batch, together with what its containers hold back.
 func (j *journal) park(ld plog.Logs, containers []*container) error {
 	if j.client == nil {
-		return errors.New(errNoStorage)
+		return errors.New("no storage is set")
 	}
 	data, err := (&plog.ProtoMarshaler{}).MarshalLogs(ld)
 	if err != nil {
@@ -210,37 +210,34 @@ func (j *journal) park(ld plog.Logs, containers []*container) error {
 	return nil
 }
 
-// nextParked is the oldest refused batch of the run before this one; done when there are no more.
-func (j *journal) nextParked() (ld plog.Logs, done bool, err error) {
-	for {
-		j.mu.Lock()
-		first := j.parked.First
-		j.mu.Unlock()
-		if first >= j.loaded {
-			return ld, true, nil
-		}
-		data, err := j.client.Get(context.Background(), keyParkedNum+strconv.Itoa(first))
-		if err != nil {
-			return ld, false, err
-		}
-		if ld, err = (&plog.ProtoUnmarshaler{}).UnmarshalLogs(data); err == nil && ld.LogRecordCount() > 0 {
-			return ld, false, nil
-		}
-		if err != nil {
-			j.tel.storageError("load", fmt.Errorf("a refused batch of %d bytes is skipped: %w", len(data), err))
-		}
-		j.unpark()
+// parkedBatch is a batch that the run before this one stored; empty when it is gone.
+func (j *journal) parkedBatch(number int) (plog.Logs, error) {
+	data, err := j.client.Get(context.Background(), keyParkedNum+strconv.Itoa(number))
+	if err != nil || data == nil {
+		return plog.NewLogs(), err
 	}
+	ld, err := (&plog.ProtoUnmarshaler{}).UnmarshalLogs(data)
+	if err != nil {
+		j.tel.storageError("load", fmt.Errorf("a stored batch of %d bytes is skipped: %w", len(data), err))
+		return plog.NewLogs(), nil
+	}
+	return ld, nil
 }
 
-// unpark forgets the oldest refused batch.
-func (j *journal) unpark() {
+// unpark forgets a stored batch. When that fails, it is delivered once more after the next start.
+func (j *journal) unpark(number int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	done := keyParkedNum + strconv.Itoa(j.parked.First)
-	j.parked.First++
-	// Left behind when it fails: it is delivered twice after the next start.
-	if err := j.client.Batch(context.Background(), storage.DeleteOperation(done), storage.SetOperation(keyParked, encode(j.parked))); err != nil {
+	if j.done == nil {
+		j.done = map[int]bool{}
+	}
+	j.done[number] = true
+	for j.done[j.parked.First] {
+		delete(j.done, j.parked.First)
+		j.parked.First++
+	}
+	deleted := storage.DeleteOperation(keyParkedNum + strconv.Itoa(number))
+	if err := j.client.Batch(context.Background(), deleted, storage.SetOperation(keyParked, encode(j.parked))); err != nil {
 		j.tel.storageError("store", err)
 	}
 }

@@ -31,14 +31,18 @@ type containerlog struct {
 	heldRecords atomic.Int64
 	holders     sync.Map // *container that hold something: struct{}
 
-	// restored is closed when what a run before this one had to leave behind has been delivered.
-	restored chan struct{}
-	stop     context.CancelFunc
-	running  sync.WaitGroup
+	// restored is closed when the records that a run before this one had to leave behind have been delivered; deferred has the files
+	// of which it left lines behind (path: chan struct{}, closed when they are taken); first is closed when filelog reads.
+	restored  chan struct{}
+	deferred  sync.Map
+	first     chan struct{}
+	firstOnce sync.Once
+	stop      context.CancelFunc
+	running   sync.WaitGroup
 }
 
 func newProcessor(set processor.Settings, cfg *Config, next consumer.Logs) (*containerlog, error) {
-	p := &containerlog{cfg: cfg, id: set.ID, next: next, now: time.Now, restored: make(chan struct{}), stop: func() {}}
+	p := &containerlog{cfg: cfg, id: set.ID, next: next, now: time.Now, restored: make(chan struct{}), first: make(chan struct{}), stop: func() {}}
 	var err error
 	if p.files, err = newCache(cfg.MaxFiles, p.identify); err != nil {
 		return nil, err
@@ -93,15 +97,22 @@ func (p *containerlog) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	if len(b.runs) == 0 { // no raw lines: whoever sent them keeps them until they are accepted
 		return p.next.ConsumeLogs(ctx, ld)
 	}
-	b.wait(ctx)
-	b.lock(ctx)
 	defer b.unlock()
+	p.seen()
+	if !b.wait(ctx) && p.journal.client != nil || !b.lock(ctx) {
+		return p.setAside(ld)
+	}
+	return p.take(ctx, b)
+}
+
+// take makes records of a batch whose turn has come, and hands them on.
+func (p *containerlog) take(ctx context.Context, b *batch) error {
 	for i := range b.runs {
 		b.read(&b.runs[i])
 	}
 	b.prune()
 	p.account(b.containers)
-	err := p.deliver(ctx, ld, b.containers)
+	err := p.deliver(ctx, b.logs, b.containers)
 	if err == nil || consumererror.IsPermanent(err) {
 		b.finish()
 	}

@@ -5,8 +5,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/sluice-otel/sluice/components/containerlogprocessor/internal/join"
 	"github.com/sluice-otel/sluice/components/containerlogprocessor/internal/logpath"
 )
 
@@ -14,24 +18,35 @@ import (
 const pause = 10 * time.Millisecond
 
 // awaitRotated holds a file's first batch back until the file before it has been read to its end. filelog reads a live file and the
-// rotated one side by side, so without it the order is lost, and a record that began before the rotation cannot be joined.
-func (p *containerlog) awaitRotated(ctx context.Context, f *file) {
-	before, size := predecessor(f.path)
-	if before == "" {
-		return
+// rotated one side by side, so without it the order is lost, and a record that began before the rotation cannot be joined. It is false
+// when the context ended before.
+func (p *containerlog) awaitRotated(ctx context.Context, f *file) bool {
+	before := predecessor(f.path)
+	if before == nil {
+		return true
 	}
-	var read int64 = -1
-	if !f.rotated {
-		read = f.end.Load() // under this file's name, before it was renamed
+	defer before.Close()
+	info, err := before.Stat()
+	if err != nil {
+		return true
 	}
+	// It may have been read under this file's name, before it was renamed; a name says nothing, its content does.
+	read := int64(-1)
+	if tail := f.tail.Load(); tail != nil && holds(before, *tail) {
+		read = f.end()
+	}
+	var known *join.Position
 	waited := false
 	deadline := p.now().Add(p.cfg.RotationTimeout)
 	for seen := read; ; waited = true {
 		busy := false
-		if old := p.files.peek(before); old != nil {
-			read, busy = max(read, old.end.Load()), old.busy.Load()
+		if old := p.files.peek(before.Name()); old != nil {
+			busy = old.busy.Load()
+			if tail := old.tail.Load(); tail != known && holds(before, *tail) {
+				known, read = tail, max(read, tail.Offset+int64(tail.Length))
+			}
 		}
-		if read >= size-int64(len("\r\n")) {
+		if read >= info.Size()-int64(len("\r\n")) {
 			break
 		}
 		if read > seen || busy {
@@ -40,68 +55,112 @@ func (p *containerlog) awaitRotated(ctx context.Context, f *file) {
 		if p.now().After(deadline) {
 			// Nobody reads it: it was read before a restart, or the include patterns leave rotated files out.
 			p.tel.rotationWait("timeout")
-			return
+			return true
 		}
 		if !sleep(ctx, pause) {
-			return
+			return false
 		}
 	}
 	if waited {
 		p.tel.rotationWait("drained")
 	}
+	return true
 }
 
-// predecessor is the file whose lines came just before those of path, "" if there is none.
-func predecessor(path string) (before string, size int64) {
+// predecessor opens the file whose lines came just before those of path, nil if there is none.
+func predecessor(path string) *os.File {
+	before := logpath.Predecessor(path, siblings(path))
+	if before == "" {
+		return nil
+	}
+	f, err := os.Open(before)
+	if err != nil {
+		return nil
+	}
+	return f
+}
+
+// siblings are the names in the directory of path.
+func siblings(path string) []string {
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
-		return "", 0
+		return nil
 	}
 	defer dir.Close()
 	names, err := dir.Readdirnames(-1)
 	if err != nil {
-		return "", 0
+		return nil
 	}
-	if before = logpath.Predecessor(path, names); before == "" {
-		return "", 0
-	}
-	info, err := os.Stat(before)
-	if err != nil {
-		return "", 0
-	}
-	return before, info.Size()
+	return names
+}
+
+// holds tells whether a file has the line at its place.
+func holds(f io.ReaderAt, line join.Position) bool {
+	data := make([]byte, line.Length)
+	n, err := f.ReadAt(data, line.Offset)
+	return (err == nil || err == io.EOF) && line.Is(data[:n])
 }
 
 // checkReplay looks up how far the file had been taken before the restart. The file is known by its content, as paths are not: a line
 // of the stored length and hash must be at the stored place.
-func (p *containerlog) checkReplay(f *file, first int64) {
-	if f.source != 0 && (first < 0 || first >= f.end.Load()) {
+func (p *containerlog) checkReplay(f *file, batch plog.ResourceLogs) {
+	first, raw := firstLine(batch)
+	if f.source != 0 && (first < 0 || first >= f.end()) {
 		return
 	}
 	f.source = p.files.sources.Add(1) // a new file, or another one under the same name
-	f.replay = [2]int64{-1, -1}
+	f.replay = [2]taken{}
 	c := f.container
-	if len(c.streams[0].marks)+len(c.streams[1].marks) == 0 {
+	if first < 0 || len(c.streams[0].marks)+len(c.streams[1].marks) == 0 {
 		return
 	}
-	raw, err := os.Open(f.path)
-	if err != nil {
+	on := locate(f.path, join.At(first, raw))
+	if on == nil {
 		return
 	}
-	defer raw.Close()
+	defer on.Close()
 	for i := range c.streams {
 		s := &c.streams[i]
 		for n, mark := range s.marks {
-			data := make([]byte, mark.Length)
-			if _, err := raw.ReadAt(data, mark.Offset); (err != nil && err != io.EOF) || !mark.Is(data) {
+			if !holds(on, mark) {
 				continue
 			}
-			f.replay[i] = max(f.replay[i], mark.Offset)
+			if t := &f.replay[i]; !t.known || mark.Offset > t.offset {
+				*t = taken{mark.Offset, int64(mark.Length), true}
+			}
 			if n == 0 {
 				s.markSource = f.source
 			}
 		}
 	}
+}
+
+// locate opens the file that the line is from. That may have been renamed since it was read.
+func locate(path string, line join.Position) *os.File {
+	if f := openIf(path, line); f != nil {
+		return f
+	}
+	dir, name := filepath.Split(path)
+	for _, other := range siblings(path) {
+		if other != name && strings.HasPrefix(other, name+".") {
+			if f := openIf(dir+other, line); f != nil {
+				return f
+			}
+		}
+	}
+	return nil
+}
+
+func openIf(path string, line join.Position) *os.File {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	if holds(f, line) {
+		return f
+	}
+	_ = f.Close()
+	return nil
 }
 
 // sleep is false when the context ended before.

@@ -133,8 +133,8 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	var err, errs error
 	builder.ProcessorContainerlogCacheEvictions, err = builder.meter.Int64Counter(
 		"otelcol_processor_containerlog_cache_evictions",
-		metric.WithDescription("Files forgotten because max_files others were used since. [Alpha]"),
-		metric.WithUnit("{file}"),
+		metric.WithDescription("Containers forgotten, because more files than max_files were in use or because they were idle for an hour. [Alpha]"),
+		metric.WithUnit("{container}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorContainerlogCachedFiles, err = builder.meter.Int64ObservableGauge(

@@ -24,8 +24,8 @@ func NewSettings(tt *componenttest.Telemetry) processor.Settings {
 func AssertEqualProcessorContainerlogCacheEvictions(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_containerlog_cache_evictions",
-		Description: "Files forgotten because max_files others were used since. [Alpha]",
-		Unit:        "{file}",
+		Description: "Containers forgotten, because more files than max_files were in use or because they were idle for an hour. [Alpha]",
+		Unit:        "{container}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
 			IsMonotonic: true,

@@ -1,0 +1,79 @@
+package containerlogprocessor
+
+import (
+	"context"
+	"slices"
+)
+
+// wait lets the files before these be read first, and unfinished records of others find their end when they hold too much. It is false
+// when the context ended before: the lines' turn has not come.
+func (b *batch) wait(ctx context.Context) bool {
+	for i := range b.runs {
+		r := &b.runs[i]
+		f := b.p.lookup(ctx, r.file.path, b.now)
+		r.file = f
+		f.busy.Store(true)
+		if !b.deferred && !b.p.awaitDeferred(ctx, f.path) {
+			return false
+		}
+		// Batches of several files, as the emitter that is not synchronous makes them, could wait for each other or for themselves.
+		if len(b.runs) == 1 && firstOffset(r.resource) == 0 && !b.p.awaitRotated(ctx, f) {
+			return false
+		}
+		b.p.awaitRoom(ctx, f.container)
+	}
+	return true
+}
+
+// lock takes the containers' locks in the order of their ids, so that two batches cannot wait for each other. It is false, with none
+// taken, when the context ended before.
+func (b *batch) lock(ctx context.Context) bool {
+	for {
+		b.containers = b.containers[:0]
+		for i := range b.runs {
+			if c := b.runs[i].file.container; !slices.Contains(b.containers, c) {
+				b.containers = append(b.containers, c)
+			}
+		}
+		slices.SortFunc(b.containers, func(x, y *container) int { return int(x.id) - int(y.id) })
+		gone := false
+		for i, c := range b.containers {
+			if !c.waitLock(ctx) {
+				for _, locked := range b.containers[:i] {
+					locked.unlock()
+				}
+				b.containers = nil
+				return false
+			}
+			gone = gone || c.gone
+		}
+		if !gone {
+			return true
+		}
+		for _, c := range b.containers {
+			c.unlock()
+		}
+		for i := range b.runs { // evicted between wait and lock
+			r := &b.runs[i]
+			r.file.busy.Store(false)
+			r.file = b.p.lookup(ctx, r.file.path, b.now)
+			r.file.busy.Store(true)
+		}
+	}
+}
+
+func (b *batch) unlock() {
+	for i := range b.runs {
+		b.runs[i].file.busy.Store(false)
+	}
+	now := b.p.now()
+	for _, c := range b.containers {
+		for i := range c.streams {
+			if s := &c.streams[i]; s.Touched.Equal(b.now) {
+				s.Touched = now // while the batch was refused, no next line could come
+			}
+		}
+		c.unlock()
+	}
+	b.p.tel.add(&b.counts)
+}
