@@ -372,3 +372,49 @@ func TestEvictedComesBack(t *testing.T) {
 	send(t, p, a.batch(cri("out", "F", "d")))
 	assert.ElementsMatch(t, []string{"a|evicted", "b", "cd|last"}, next.bodies())
 }
+
+// What was set aside is of a file that has been rotated since: the rest of it, under its new name, still comes behind.
+func TestSetAsideThenRotated(t *testing.T) {
+	dir, next, n := t.TempDir(), &sink{refuse: busy}, newNode(t)
+	o := options{dir: dir, cfg: func(c *Config) { c.RotationTimeout, c.PartialTimeout = time.Hour, time.Hour }}
+	p := start(t, next, o)
+	n.write(cri("out", "F", "0"))
+	n.rotate()
+	n.write(cri("out", "F", "1"), cri("out", "P", "2"), cri("out", "F", "3"))
+	ctx, cancel := context.WithTimeout(t.Context(), 5*pause)
+	defer cancel()
+	n.feed(ctx, p, n.live(), 2) // waits for the rotated file
+	p.stopOnce(t)
+	n.checkpoint()
+	next.setRefuse(nil)
+	p = start(t, next, o)
+	n.feed(t.Context(), p, n.files[0], 1)
+	within(t, "it is not stored any more", func() bool { return len(next.all()) > 1 })
+	p.stopOnce(t)
+
+	// Once more, and the file that waits is rotated while the collector is down.
+	next, n = &sink{refuse: busy}, newNode(t)
+	dir = t.TempDir()
+	o.dir = dir
+	p = start(t, next, o)
+	n.write(cri("out", "F", "0"))
+	n.rotate()
+	n.write(cri("out", "F", "1"), cri("out", "P", "2"), cri("out", "F", "3"))
+	ctx2, cancel2 := context.WithTimeout(t.Context(), 5*pause)
+	defer cancel2()
+	n.feed(ctx2, p, n.live(), 2)
+	p.stopOnce(t)
+	n.checkpoint()
+	n.files[0].saved = 1
+	n.rotate()
+	n.write(cri("out", "F", "4"))
+	next.setRefuse(nil)
+	o.cfg = func(c *Config) { c.RotationTimeout, c.PartialTimeout = 20*pause, time.Hour }
+	p = start(t, next, o)
+	var wg sync.WaitGroup
+	for _, f := range n.files {
+		wg.Go(func() { n.feed(context.Background(), p, f, 10) })
+	}
+	wg.Wait()
+	assert.Equal(t, []string{"0", "1", "23", "4"}, next.bodies())
+}

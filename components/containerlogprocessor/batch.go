@@ -271,11 +271,6 @@ func firstLine(rl plog.ResourceLogs) (offset int64, raw string) {
 	return -1, ""
 }
 
-func firstOffset(rl plog.ResourceLogs) int64 {
-	offset, _ := firstLine(rl)
-	return offset
-}
-
 // signatureOf is the zero value when the batch cannot be told from another: without offsets, or with an unreadable line at its ends,
 // which may be the same line written twice.
 func signatureOf(rl plog.ResourceLogs) (sig signature) {

@@ -5,17 +5,21 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/sluice-otel/sluice/components/containerlogprocessor/internal/join"
+	"github.com/sluice-otel/sluice/components/containerlogprocessor/internal/logpath"
 )
 
 // firstRead is how long lines that were set aside wait at most until filelog reads for the first time.
-const firstRead = 30 * time.Second
+const firstRead = 5 * time.Second
 
 // deferredLines are raw lines that were set aside: the collector stopped while they waited for older ones. filelog will not read them
 // again, so they are stored as they are, and take their turn after the next start.
 type deferredLines struct {
 	number int
-	path   string
 	logs   plog.Logs
+	first  join.Position // the file may have another name by now
+	done   chan struct{}
 }
 
 // setAside stores lines whose turn has not come.
@@ -28,9 +32,26 @@ func (p *containerlog) setAside(ld plog.Logs) error {
 	return nil
 }
 
+// remember notes lines of the run before this one, until restored is closed.
+func (p *containerlog) remember(number int, ld plog.Logs) (raw bool) {
+	path := pathOf(ld)
+	if path == "" {
+		return false
+	}
+	id, ok := logpath.Parse(path)
+	if !ok {
+		id.Current = path
+	}
+	first, text := firstLine(ld.ResourceLogs().At(0))
+	lines := &deferredLines{number: number, logs: ld, first: join.At(first, text), done: make(chan struct{})}
+	p.deferred[id.Key()] = append(p.deferred[id.Key()], lines)
+	p.order = append(p.order, lines)
+	return true
+}
+
 // takeDeferred reads them, when filelog reads what was left of the files before theirs.
-func (p *containerlog) takeDeferred(ctx context.Context, lines []deferredLines) {
-	if len(lines) == 0 {
+func (p *containerlog) takeDeferred(ctx context.Context) {
+	if len(p.order) == 0 {
 		return
 	}
 	select {
@@ -39,22 +60,15 @@ func (p *containerlog) takeDeferred(ctx context.Context, lines []deferredLines) 
 	case <-ctx.Done():
 		return
 	}
-	for i, l := range lines {
-		if !p.takeOneDeferred(ctx, l) {
+	for _, lines := range p.order {
+		if !p.takeOneDeferred(ctx, lines) {
 			return // stored, still
 		}
-		last := true
-		for _, later := range lines[i+1:] {
-			last = last && later.path != l.path
-		}
-		if done, ok := p.deferred.Load(l.path); ok && last {
-			p.deferred.Delete(l.path)
-			close(done.(chan struct{}))
-		}
+		close(lines.done)
 	}
 }
 
-func (p *containerlog) takeOneDeferred(ctx context.Context, l deferredLines) bool {
+func (p *containerlog) takeOneDeferred(ctx context.Context, l *deferredLines) bool {
 	b := &batch{p: p, now: p.now(), logs: l.logs, deferred: true}
 	b.split()
 	defer b.unlock()
@@ -68,23 +82,27 @@ func (p *containerlog) takeOneDeferred(ctx context.Context, l deferredLines) boo
 	return true
 }
 
-// awaitDeferred lets lines of the same file that were set aside go first; false when the context ended before.
-func (p *containerlog) awaitDeferred(ctx context.Context, path string) bool {
+// awaitDeferred lets lines of the same file that were set aside go first; false when the context ended before. Those of another file
+// of the container may be newer, and wait for this one.
+func (p *containerlog) awaitDeferred(ctx context.Context, f *file) bool {
 	select {
-	case <-p.restored: // known from here on
+	case <-p.restored: // they are known from here on
 	case <-ctx.Done():
 		return false
 	}
-	done, ok := p.deferred.Load(path)
-	if !ok {
-		return true
+	for _, lines := range p.deferred[f.container.key] {
+		same := openIf(f.path, lines.first)
+		if same == nil {
+			continue
+		}
+		_ = same.Close()
+		select {
+		case <-lines.done:
+		case <-ctx.Done():
+			return false
+		}
 	}
-	select {
-	case <-done.(chan struct{}):
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return true
 }
 
 // seen notes that filelog reads.

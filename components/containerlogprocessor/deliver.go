@@ -120,38 +120,33 @@ func (p *containerlog) store(ctx context.Context, containers []*container) error
 
 // deliverStored sends what a run before this one had to leave behind, oldest first, and then lets the new records pass.
 func (p *containerlog) deliverStored(ctx context.Context) {
-	lines, ok := p.deliverRecords(ctx)
-	if !ok {
+	if !p.deliverRecords(ctx) {
 		return // they stay stored
 	}
-	for _, l := range lines {
-		p.deferred.LoadOrStore(l.path, make(chan struct{}))
-	}
 	close(p.restored)
-	p.takeDeferred(ctx, lines)
+	p.takeDeferred(ctx)
 }
 
-// deliverRecords sends the records; lines that were set aside are returned.
-func (p *containerlog) deliverRecords(ctx context.Context) (lines []deferredLines, ok bool) {
+// deliverRecords sends the records, and remembers lines that were set aside.
+func (p *containerlog) deliverRecords(ctx context.Context) (ok bool) {
 	for number := p.journal.parked.First; number < p.journal.loaded; number++ {
 		ld, err := p.journal.parkedBatch(number)
 		for err != nil {
 			p.tel.storageError("load", err)
 			if !sleep(ctx, lastDelay) {
-				return nil, false
+				return false
 			}
 			ld, err = p.journal.parkedBatch(number)
 		}
-		if path := pathOf(ld); path != "" {
-			lines = append(lines, deferredLines{number, path, ld})
+		if p.remember(number, ld) {
 			continue
 		}
 		if rest, err := p.try(ctx, ld); consumererror.IsPermanent(err) {
 			p.tel.dropped(rest.LogRecordCount(), "the next component refuses stored records for good", err)
 		} else if err != nil {
-			return nil, false
+			return false
 		}
 		p.journal.unpark(number)
 	}
-	return lines, true
+	return true
 }

@@ -31,10 +31,11 @@ type containerlog struct {
 	heldRecords atomic.Int64
 	holders     sync.Map // *container that hold something: struct{}
 
-	// restored is closed when the records that a run before this one had to leave behind have been delivered; deferred has the files
-	// of which it left lines behind (path: chan struct{}, closed when they are taken); first is closed when filelog reads.
+	// restored is closed when the records that a run before this one had to leave behind have been delivered; deferred are the lines it
+	// left behind, by container, not written any more from then on, and order the same in their order; first is closed when filelog reads.
 	restored  chan struct{}
-	deferred  sync.Map
+	deferred  map[string][]*deferredLines
+	order     []*deferredLines
 	first     chan struct{}
 	firstOnce sync.Once
 	stop      context.CancelFunc
@@ -42,7 +43,7 @@ type containerlog struct {
 }
 
 func newProcessor(set processor.Settings, cfg *Config, next consumer.Logs) (*containerlog, error) {
-	p := &containerlog{cfg: cfg, id: set.ID, next: next, now: time.Now, restored: make(chan struct{}), first: make(chan struct{}), stop: func() {}}
+	p := &containerlog{cfg: cfg, id: set.ID, next: next, now: time.Now, restored: make(chan struct{}), first: make(chan struct{}), deferred: map[string][]*deferredLines{}, stop: func() {}}
 	var err error
 	if p.files, err = newCache(cfg.MaxFiles, p.identify); err != nil {
 		return nil, err

@@ -20,8 +20,13 @@ const pause = 10 * time.Millisecond
 // awaitRotated holds a file's first batch back until the file before it has been read to its end. filelog reads a live file and the
 // rotated one side by side, so without it the order is lost, and a record that began before the rotation cannot be joined. It is false
 // when the context ended before.
-func (p *containerlog) awaitRotated(ctx context.Context, f *file) bool {
-	before := predecessor(f.path)
+func (p *containerlog) awaitRotated(ctx context.Context, f *file, first join.Position) bool {
+	own := locate(f.path, first)
+	if own == nil {
+		return true
+	}
+	defer own.Close()
+	before := predecessor(own.Name())
 	if before == nil {
 		return true
 	}

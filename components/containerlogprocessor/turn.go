@@ -3,6 +3,8 @@ package containerlogprocessor
 import (
 	"context"
 	"slices"
+
+	"github.com/sluice-otel/sluice/components/containerlogprocessor/internal/join"
 )
 
 // wait lets the files before these be read first, and unfinished records of others find their end when they hold too much. It is false
@@ -13,11 +15,11 @@ func (b *batch) wait(ctx context.Context) bool {
 		f := b.p.lookup(ctx, r.file.path, b.now)
 		r.file = f
 		f.busy.Store(true)
-		if !b.deferred && !b.p.awaitDeferred(ctx, f.path) {
+		if !b.deferred && !b.p.awaitDeferred(ctx, f) {
 			return false
 		}
 		// Batches of several files, as the emitter that is not synchronous makes them, could wait for each other or for themselves.
-		if len(b.runs) == 1 && firstOffset(r.resource) == 0 && !b.p.awaitRotated(ctx, f) {
+		if offset, raw := firstLine(r.resource); len(b.runs) == 1 && offset == 0 && !b.p.awaitRotated(ctx, f, join.At(0, raw)) {
 			return false
 		}
 		b.p.awaitRoom(ctx, f.container)
