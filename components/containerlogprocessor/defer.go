@@ -2,6 +2,7 @@ package containerlogprocessor
 
 import (
 	"context"
+	"os"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -18,6 +19,7 @@ const firstRead = 5 * time.Second
 type deferredLines struct {
 	number int
 	logs   plog.Logs
+	path   string
 	first  join.Position // the file may have another name by now
 	done   chan struct{}
 }
@@ -43,7 +45,7 @@ func (p *containerlog) remember(number int, ld plog.Logs) (raw bool) {
 		id.Current = path
 	}
 	first, text := firstLine(ld.ResourceLogs().At(0))
-	lines := &deferredLines{number: number, logs: ld, first: join.At(first, text), done: make(chan struct{})}
+	lines := &deferredLines{number: number, logs: ld, path: path, first: join.At(first, text), done: make(chan struct{})}
 	p.deferred[id.Key()] = append(p.deferred[id.Key()], lines)
 	p.order = append(p.order, lines)
 	return true
@@ -91,11 +93,9 @@ func (p *containerlog) awaitDeferred(ctx context.Context, f *file) bool {
 		return false
 	}
 	for _, lines := range p.deferred[f.container.key] {
-		same := openIf(f.path, lines.first)
-		if same == nil {
+		if !lines.isOf(f.path) {
 			continue
 		}
-		_ = same.Close()
 		select {
 		case <-lines.done:
 		case <-ctx.Done():
@@ -103,6 +103,16 @@ func (p *containerlog) awaitDeferred(ctx context.Context, f *file) bool {
 		}
 	}
 	return true
+}
+
+// isOf tells whether the lines are of the file at path; of one that is gone the name must do.
+func (l *deferredLines) isOf(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return path == l.path
+	}
+	defer f.Close()
+	return holds(f, l.first)
 }
 
 // seen notes that filelog reads.

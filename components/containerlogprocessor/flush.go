@@ -3,6 +3,7 @@ package containerlogprocessor
 import (
 	"context"
 	"time"
+	"unicode/utf8"
 
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -79,7 +80,7 @@ func (p *containerlog) flushExpired(ctx context.Context, before time.Time) {
 		defer c.unlock()
 		ctx, cancel := context.WithTimeout(ctx, attempt)
 		defer cancel()
-		return p.flush(ctx, c, partialTimeout, func(s *stream) bool { return s.Touched.Before(before) }) == nil
+		return p.flush(ctx, c, partialTimeout, func(s *stream) bool { return s.Touched.Before(before) && !s.remainder() }) == nil
 	})
 }
 
@@ -173,6 +174,12 @@ func (p *containerlog) pieces(c *container, cause string, chosen func(*stream) b
 		write(lr, s.cut(cause), s.Time, line.Stream(i+1), s.Attrs, cause)
 	}
 	return ld
+}
+
+// remainder tells whether all that is held is the beginning of a character, left over from a piece: text would have it torn.
+func (s *stream) remainder() bool {
+	text := s.Text()
+	return s.Continued && len(text) < utf8.UTFMax && !utf8.FullRuneInString(text)
 }
 
 // cut is what of the held record a piece gets: all of it, when what would stay held would not be kept.
