@@ -370,6 +370,7 @@ func TestEvictedComesBack(t *testing.T) {
 	next.setRefuse(nil) // and without the kill: what was set aside comes in its turn
 	p = start(t, next, options{dir: dir, cfg: func(c *Config) { c.PartialTimeout = time.Hour }})
 	send(t, p, a.batch(cri("out", "F", "d")))
+	within(t, "all is there", func() bool { return len(next.all()) == 3 })
 	got := strings.Join(next.bodies(), " ") // the mark of the end is forgotten when nothing of the container is known any more
 	assert.ElementsMatch(t, []string{"a|evicted", "b", "cd"}, strings.Fields(strings.ReplaceAll(got, "|last", "")))
 }
@@ -418,4 +419,29 @@ func TestSetAsideThenRotated(t *testing.T) {
 	}
 	wg.Wait()
 	assert.Equal(t, []string{"0", "1", "23", "4"}, next.bodies())
+}
+
+// Lines of a new and of the rotated file were set aside, the new one's first: each takes its turn all the same.
+func TestSetAsideInTheWrongOrder(t *testing.T) {
+	dir, next, n := t.TempDir(), &sink{refuse: busy}, newNode(t)
+	o := options{dir: dir, cfg: func(c *Config) { c.RotationTimeout, c.PartialTimeout = time.Hour, time.Hour }}
+	p := start(t, next, o)
+	n.write(cri("out", "F", "1"), cri("out", "P", "2"))
+	n.rotate()
+	n.write(cri("out", "F", "3"), cri("out", "F", "4"))
+	newer := logFile{path: n.files[1].path}
+	older := logFile{path: n.files[0].path}
+	require.NoError(t, p.setAside(newer.batch(n.files[1].lines[0])))
+	require.NoError(t, p.setAside(older.batch(n.files[0].lines[0])))
+	n.files[0].read, n.files[1].read = 1, 1
+	p.stopOnce(t)
+	next.setRefuse(nil)
+	p = start(t, next, o)
+	var wg sync.WaitGroup
+	for _, f := range n.files {
+		wg.Go(func() { n.feed(context.Background(), p, f, 10) })
+	}
+	wg.Wait()
+	within(t, "all is there", func() bool { return len(next.all()) == 3 })
+	assert.Equal(t, []string{"1", "23", "4"}, next.bodies())
 }

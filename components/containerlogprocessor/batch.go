@@ -38,7 +38,7 @@ type batch struct {
 	containers []*container // locked, in the order of their ids
 	counts     counts
 	line       line.Line
-	deferred   bool // see defer.go
+	before     int // lines that were set aside under a lower number come first, see defer.go
 }
 
 // run is one ResourceLogs, all of whose raw records are from one file.

@@ -62,16 +62,18 @@ func (p *containerlog) takeDeferred(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
+	// Side by side, as filelog reads: lines of a new file wait for those of the rotated one, whichever were set aside first.
 	for _, lines := range p.order {
-		if !p.takeOneDeferred(ctx, lines) {
-			return // stored, still
-		}
-		close(lines.done)
+		p.running.Go(func() {
+			if p.takeOneDeferred(ctx, lines) { // else they stay stored
+				close(lines.done)
+			}
+		})
 	}
 }
 
 func (p *containerlog) takeOneDeferred(ctx context.Context, l *deferredLines) bool {
-	b := &batch{p: p, now: p.now(), logs: l.logs, deferred: true}
+	b := &batch{p: p, now: p.now(), logs: l.logs, before: l.number}
 	b.split()
 	defer b.unlock()
 	if !b.wait(ctx) || !b.lock(ctx) {
@@ -86,14 +88,14 @@ func (p *containerlog) takeOneDeferred(ctx context.Context, l *deferredLines) bo
 
 // awaitDeferred lets lines of the same file that were set aside go first; false when the context ended before. Those of another file
 // of the container may be newer, and wait for this one.
-func (p *containerlog) awaitDeferred(ctx context.Context, f *file) bool {
+func (p *containerlog) awaitDeferred(ctx context.Context, f *file, before int) bool {
 	select {
 	case <-p.restored: // they are known from here on
 	case <-ctx.Done():
 		return false
 	}
 	for _, lines := range p.deferred[f.container.key] {
-		if !lines.isOf(f.path) {
+		if lines.number >= before || !lines.isOf(f.path) {
 			continue
 		}
 		select {

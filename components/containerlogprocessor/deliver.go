@@ -118,12 +118,14 @@ func (p *containerlog) store(ctx context.Context, containers []*container) error
 	}
 }
 
-// deliverStored sends what a run before this one had to leave behind, oldest first, and then lets the new records pass.
-func (p *containerlog) deliverStored(ctx context.Context) {
+// deliverStored sends what a run before this one had to leave behind, oldest first, and then lets the new records pass. The homeless
+// containers are those that the cache has no room for.
+func (p *containerlog) deliverStored(ctx context.Context, homeless []*container) {
 	if !p.deliverRecords(ctx) {
 		return // they stay stored
 	}
 	close(p.restored)
+	p.evict(ctx, homeless)
 	p.takeDeferred(ctx)
 }
 

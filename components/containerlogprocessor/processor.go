@@ -3,6 +3,7 @@ package containerlogprocessor
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,10 +74,7 @@ func (p *containerlog) Start(ctx context.Context, host component.Host) error {
 
 	background, cancel := context.WithCancel(context.Background())
 	p.stop = cancel
-	p.running.Go(func() {
-		p.deliverStored(background)
-		p.evict(background, homeless)
-	})
+	p.running.Go(func() { p.deliverStored(background, homeless) })
 	p.running.Go(func() { p.flushInTime(background) })
 	return nil
 }
@@ -93,7 +91,7 @@ func (p *containerlog) Shutdown(ctx context.Context) error {
 // ConsumeLogs returns nil when the records have been accepted downstream, or are in the storage, and what is held back of them is in
 // the storage: then the receiver may move the files' offsets.
 func (p *containerlog) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
-	b := &batch{p: p, now: p.now(), logs: ld}
+	b := &batch{p: p, now: p.now(), logs: ld, before: math.MaxInt}
 	b.split()
 	if len(b.runs) == 0 { // no raw lines: whoever sent them keeps them until they are accepted
 		return p.next.ConsumeLogs(ctx, ld)

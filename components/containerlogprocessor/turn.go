@@ -15,7 +15,7 @@ func (b *batch) wait(ctx context.Context) bool {
 		f := b.p.lookup(ctx, r.file.path, b.now)
 		r.file = f
 		f.busy.Store(true)
-		if !b.deferred && !b.p.awaitDeferred(ctx, f) {
+		if !b.p.awaitDeferred(ctx, f, b.before) {
 			return false
 		}
 		// Batches of several files, as the emitter that is not synchronous makes them, could wait for each other or for themselves.
