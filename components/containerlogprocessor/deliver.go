@@ -131,7 +131,7 @@ func (p *containerlog) deliverStored(ctx context.Context, homeless []*container)
 
 // deliverRecords sends the records, and remembers lines that were set aside.
 func (p *containerlog) deliverRecords(ctx context.Context) (ok bool) {
-	for number := p.journal.parked.First; number < p.journal.loaded; number++ {
+	for number := p.journal.from; number < p.journal.loaded; number++ {
 		ld, err := p.journal.parkedBatch(number)
 		for err != nil {
 			p.tel.storageError("load", err)

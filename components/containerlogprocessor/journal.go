@@ -56,7 +56,8 @@ type journal struct {
 	known  int   // how many of them the storage knows of
 	free   []int // of them
 	parked storedRange
-	loaded int // the batches of the run before this one end here
+	from   int // the batches of the run before this one begin here
+	loaded int // and end here
 	done   map[int]bool
 }
 
@@ -99,7 +100,7 @@ func (j *journal) load(ctx context.Context) (containers []storedContainer, err e
 	if err := j.get(ctx, keyParked, &j.parked); err != nil {
 		return nil, err
 	}
-	j.loaded, j.known = j.parked.Next, j.slots
+	j.from, j.loaded, j.known = j.parked.First, j.parked.Next, j.slots
 	for slot := range j.slots {
 		var c storedContainer
 		if err := j.get(ctx, keySlot+strconv.Itoa(slot), &c); err != nil {

@@ -169,7 +169,7 @@ func FuzzLoss(f *testing.F) {
 
 func playLoss(t *testing.T, script []byte) {
 	dir, next, n := t.TempDir(), &sink{}, newNode(t)
-	o := options{dir: dir, cfg: func(c *Config) { c.PartialTimeout, c.RotationTimeout = time.Hour, 0 }}
+	o := options{dir: dir, cfg: func(c *Config) { c.PartialTimeout, c.RotationTimeout = time.Hour, 50*time.Millisecond }}
 	p := start(t, next, o)
 	pending := [2]string{}
 	var want [2][]string
@@ -236,6 +236,10 @@ func playLoss(t *testing.T, script []byte) {
 		end(s)
 	}
 	n.drain(p, 3)
+	<-p.restored
+	for _, lines := range p.order { // set aside before the last start
+		<-lines.done
+	}
 	p.stopOnce(t)
 
 	seen := map[string]bool{}
