@@ -86,16 +86,20 @@ func (p *containerlog) takeOneDeferred(ctx context.Context, l *deferredLines) bo
 	return true
 }
 
-// awaitDeferred lets lines of the same file that were set aside go first; false when the context ended before. Those of another file
-// of the container may be newer, and wait for this one.
-func (p *containerlog) awaitDeferred(ctx context.Context, f *file, before int) bool {
+// awaitDeferred lets lines that were set aside go first, those of the same file (under a lower number) and of files before it; false
+// when the context ended before. Those of a newer file wait for this one.
+func (p *containerlog) awaitDeferred(ctx context.Context, f *file, first join.Position, before int) bool {
 	select {
 	case <-p.restored: // they are known from here on
 	case <-ctx.Done():
 		return false
 	}
 	for _, lines := range p.deferred[f.container.key] {
-		if lines.number >= before || !lines.isOf(f.path) {
+		if lines.isOf(f.path) {
+			if lines.number >= before {
+				continue
+			}
+		} else if !lines.areBefore(f.path, first) {
 			continue
 		}
 		select {
@@ -115,6 +119,23 @@ func (l *deferredLines) isOf(path string) bool {
 	}
 	defer f.Close()
 	return holds(f, l.first)
+}
+
+// areBefore tells whether the lines are of a file that was rotated before the one at path, whose batch begins with first.
+func (l *deferredLines) areBefore(path string, first join.Position) bool {
+	newer, older := locate(path, first), locate(l.path, l.first)
+	if newer == nil || older == nil {
+		return false
+	}
+	defer newer.Close()
+	defer older.Close()
+	names := siblings(newer.Name())
+	for at := logpath.Predecessor(newer.Name(), names); at != ""; at = logpath.Predecessor(at, names) {
+		if at == older.Name() {
+			return true
+		}
+	}
+	return false
 }
 
 // seen notes that filelog reads.

@@ -15,11 +15,13 @@ func (b *batch) wait(ctx context.Context) bool {
 		f := b.p.lookup(ctx, r.file.path, b.now)
 		r.file = f
 		f.busy.Store(true)
-		if !b.p.awaitDeferred(ctx, f, b.before) {
+		offset, raw := firstLine(r.resource)
+		first := join.At(offset, raw)
+		if !b.p.awaitDeferred(ctx, f, first, b.before) {
 			return false
 		}
 		// Batches of several files, as the emitter that is not synchronous makes them, could wait for each other or for themselves.
-		if offset, raw := firstLine(r.resource); len(b.runs) == 1 && offset == 0 && !b.p.awaitRotated(ctx, f, join.At(0, raw)) {
+		if len(b.runs) == 1 && offset == 0 && !b.p.awaitRotated(ctx, f, first) {
 			return false
 		}
 		b.p.awaitRoom(ctx, f.container)
