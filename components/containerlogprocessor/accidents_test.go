@@ -445,3 +445,21 @@ func TestSetAsideInTheWrongOrder(t *testing.T) {
 	within(t, "all is there", func() bool { return len(next.all()) == 3 })
 	assert.Equal(t, []string{"1", "23", "4"}, next.bodies())
 }
+
+// The rotated file is forgotten and looked up again while the new one waits for it: nothing of it has been taken under that memory.
+func TestRotatedFileIsForgottenMeanwhile(t *testing.T) {
+	p, next, n, _ := rotating(t, time.Hour)
+	n.write(cri("out", "F", "1"), cri("out", "F", "2"))
+	n.rotate()
+	n.feed(t.Context(), p, n.files[0], 1)
+	n.write(cri("out", "F", "3"))
+	var wg sync.WaitGroup
+	wg.Go(func() { n.feed(context.Background(), p, n.files[1], 1) })
+	time.Sleep(3 * pause) // it must have seen the file
+	p.files.sweep(time.Now().Add(time.Hour))
+	p.files.get(n.files[0].path, time.Now())
+	time.Sleep(3 * pause)
+	n.feed(t.Context(), p, n.files[0], 1)
+	wg.Wait()
+	assert.Equal(t, []string{"1", "2", "3"}, next.bodies())
+}

@@ -135,18 +135,6 @@ func (b *batch) read(r *run) {
 	}
 }
 
-// skip is how much of a line had been taken before a restart: nothing, all of it, or the half that the runtime had written when
-// filelog's force_flush_period ended.
-func (t taken) skip(offset int64, raw string) int {
-	switch {
-	case !t.known || offset < 0 || offset > t.offset:
-		return 0
-	case offset == t.offset && int64(len(raw)) > t.length:
-		return int(t.length)
-	}
-	return len(raw)
-}
-
 // take reads one line; false when the record has nothing to say (yet).
 func (b *batch) take(r *run, lr plog.LogRecord) bool {
 	f := r.file

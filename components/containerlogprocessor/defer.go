@@ -66,6 +66,7 @@ func (p *containerlog) takeDeferred(ctx context.Context) {
 	for _, lines := range p.order {
 		p.running.Go(func() {
 			if p.takeOneDeferred(ctx, lines) { // else they stay stored
+				lines.logs = plog.Logs{}
 				close(lines.done)
 			}
 		})
@@ -95,6 +96,11 @@ func (p *containerlog) awaitDeferred(ctx context.Context, f *file, first join.Po
 		return false
 	}
 	for _, lines := range p.deferred[f.container.key] {
+		select {
+		case <-lines.done:
+			continue
+		default:
+		}
 		if lines.isOf(f.path) {
 			if lines.number >= before {
 				continue

@@ -19,7 +19,6 @@ const idleTimeout = time.Hour
 // file is what is remembered of one path.
 type file struct {
 	path      string
-	rotated   bool
 	container *container
 	lastUsed  time.Time // guarded by the cache
 
@@ -38,6 +37,18 @@ type file struct {
 type taken struct {
 	offset, length int64
 	known          bool
+}
+
+// skip is how much of a line had been taken before a restart: nothing, all of it, or the half that the runtime had written when
+// filelog's force_flush_period ended.
+func (t taken) skip(offset int64, raw string) int {
+	switch {
+	case !t.known || offset < 0 || offset > t.offset:
+		return 0
+	case offset == t.offset && int64(len(raw)) > t.length:
+		return int(t.length)
+	}
+	return len(raw)
 }
 
 // end is where the taken lines end, -1 before the first.
@@ -173,7 +184,7 @@ func (c *cache) get(path string, now time.Time) (f *file, evicted []*container) 
 		c.containers[owner.key] = owner
 	}
 	owner.files++
-	f = &file{path: path, rotated: id.Rotation != "", container: owner, lastUsed: now}
+	f = &file{path: path, container: owner, lastUsed: now}
 	c.files.Add(path, f)
 	return f, evicted
 }

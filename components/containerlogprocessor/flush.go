@@ -136,7 +136,7 @@ func (p *containerlog) flush(ctx context.Context, c *container, cause string, ch
 	if n == 0 {
 		return nil
 	}
-	err := p.next.ConsumeLogs(ctx, ld)
+	err := verdict(p.next.ConsumeLogs(ctx, ld))
 	switch {
 	case consumererror.IsPermanent(err):
 		p.tel.dropped(n, "the next component refuses pieces of records for good", err)

@@ -15,8 +15,9 @@ import (
 	"go.opentelemetry.io/collector/processor"
 )
 
-// containerlog makes records of raw lines. The engine is in internal/; here are the walk through a batch (batch.go), the memory of
-// files and containers (files.go, rotation.go), the way out (deliver.go), the storage (journal.go) and the clock (flush.go).
+// containerlog makes records of raw lines. The engine is in internal/; here are the walk through a batch (batch.go), whose turn it is
+// (turn.go, rotation.go, defer.go), the memory of files and containers (files.go), the way out (deliver.go), the storage (journal.go) and
+// the clock (flush.go).
 type containerlog struct {
 	cfg  *Config
 	id   component.ID

@@ -47,7 +47,7 @@ func (p *containerlog) awaitRotated(ctx context.Context, f *file, first join.Pos
 		busy := false
 		if old := p.files.peek(before.Name()); old != nil {
 			busy = old.busy.Load()
-			if tail := old.tail.Load(); tail != known && holds(before, *tail) {
+			if tail := old.tail.Load(); tail != nil && tail != known && holds(before, *tail) {
 				known, read = tail, max(read, tail.Offset+int64(tail.Length))
 			}
 		}
