@@ -431,8 +431,8 @@ func TestSetAsideInTheWrongOrder(t *testing.T) {
 	n.write(cri("out", "F", "3"), cri("out", "F", "4"))
 	newer := logFile{path: n.files[1].path}
 	older := logFile{path: n.files[0].path}
-	require.NoError(t, p.setAside(newer.batch(n.files[1].lines[0])))
-	require.NoError(t, p.setAside(older.batch(n.files[0].lines[0])))
+	require.NoError(t, p.setAside(newer.batch(n.files[1].lines[0]), nil))
+	require.NoError(t, p.setAside(older.batch(n.files[0].lines[0]), nil))
 	n.files[0].read, n.files[1].read = 1, 1
 	p.stopOnce(t)
 	next.setRefuse(nil)
@@ -456,7 +456,12 @@ func TestRotatedFileIsForgottenMeanwhile(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() { n.feed(context.Background(), p, n.files[1], 1) })
 	time.Sleep(3 * pause) // it must have seen the file
-	p.files.sweep(time.Now().Add(time.Hour))
+	within(t, "the rotated file is forgotten", func() bool {
+		for _, c := range p.files.sweep(time.Now().Add(time.Hour)) {
+			c.unlock()
+		}
+		return p.files.peek(n.files[0].path) == nil
+	})
 	p.files.get(n.files[0].path, time.Now())
 	time.Sleep(3 * pause)
 	n.feed(t.Context(), p, n.files[0], 1)

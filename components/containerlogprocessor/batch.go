@@ -50,6 +50,7 @@ type run struct {
 	lastRaw    string
 	lastOffset int64
 	sig        signature
+	busy       bool // counted in file.busy
 }
 
 // split puts records of different files into different ResourceLogs. With one file, the usual case, it moves nothing.

@@ -2,7 +2,6 @@ package containerlogprocessor
 
 import (
 	"context"
-	"os"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -25,11 +24,16 @@ type deferredLines struct {
 }
 
 // setAside stores lines whose turn has not come.
-func (p *containerlog) setAside(ld plog.Logs) error {
+func (p *containerlog) setAside(ld plog.Logs, runs []run) error {
 	if err := p.journal.park(ld, nil); err != nil {
 		p.tel.dropped(ld.LogRecordCount(), "lines that waited for older ones could not be stored at shutdown: "+
 			"give the processor a storage extension", err)
 		return err
+	}
+	for i := range runs {
+		if c := runs[i].file.container; c != nil {
+			c.aside.Store(true)
+		}
 	}
 	return nil
 }
@@ -101,11 +105,11 @@ func (p *containerlog) awaitDeferred(ctx context.Context, f *file, first join.Po
 			continue
 		default:
 		}
-		if lines.isOf(f.path) {
+		if lines.isOf(f.path, first) {
 			if lines.number >= before {
 				continue
 			}
-		} else if !lines.areBefore(f.path, first) {
+		} else if !lines.areBefore(f.path, first, before) {
 			continue
 		}
 		select {
@@ -117,24 +121,46 @@ func (p *containerlog) awaitDeferred(ctx context.Context, f *file, first join.Po
 	return true
 }
 
-// isOf tells whether the lines are of the file at path; of one that is gone the name must do.
-func (l *deferredLines) isOf(path string) bool {
-	f, err := os.Open(path)
-	if err != nil {
-		return path == l.path
+// isDeferred tells whether lines of the container still wait for their turn.
+func (p *containerlog) isDeferred(c *container) bool {
+	for _, lines := range p.deferred[c.key] {
+		select {
+		case <-lines.done:
+		default:
+			return true
+		}
+	}
+	return false
+}
+
+// isOf tells whether the lines are of the file whose batch begins with first; of one that is gone the name must do.
+func (l *deferredLines) isOf(path string, first join.Position) bool {
+	f := locate(path, first)
+	if f == nil {
+		if f = locate(l.path, l.first); f == nil {
+			return path == l.path
+		}
+		_ = f.Close()
+		return false
 	}
 	defer f.Close()
 	return holds(f, l.first)
 }
 
-// areBefore tells whether the lines are of a file that was rotated before the one at path, whose batch begins with first.
-func (l *deferredLines) areBefore(path string, first join.Position) bool {
+// areBefore tells whether the lines are of a file that was rotated before the one at path, whose batch begins with first. One that is
+// gone is older than any that is there.
+func (l *deferredLines) areBefore(path string, first join.Position, before int) bool {
 	newer, older := locate(path, first), locate(l.path, l.first)
-	if newer == nil || older == nil {
+	if newer != nil {
+		defer newer.Close()
+	}
+	if older == nil {
+		return newer != nil || l.number < before
+	}
+	defer older.Close()
+	if newer == nil {
 		return false
 	}
-	defer newer.Close()
-	defer older.Close()
 	names := siblings(newer.Name())
 	for at := logpath.Predecessor(newer.Name(), names); at != ""; at = logpath.Predecessor(at, names) {
 		if at == older.Name() {

@@ -33,6 +33,9 @@ func (p *containerlog) deliver(ctx context.Context, ld plog.Logs, containers []*
 			"give the processor a storage extension, or end what refuses them before it is stopped", errors.Join(err, errStore))
 		return err
 	}
+	for _, c := range containers {
+		c.aside.Store(true)
+	}
 	p.tel.logger.Info("records that were refused until shutdown are stored and will be delivered after the next start")
 	return nil
 }
@@ -122,6 +125,9 @@ func (p *containerlog) store(ctx context.Context, containers []*container) error
 // containers are those that the cache has no room for.
 func (p *containerlog) deliverStored(ctx context.Context, homeless []*container) {
 	if !p.deliverRecords(ctx) {
+		for _, c := range homeless {
+			c.unlock()
+		}
 		return // they stay stored
 	}
 	close(p.restored)

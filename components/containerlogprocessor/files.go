@@ -22,9 +22,9 @@ type file struct {
 	container *container
 	lastUsed  time.Time // guarded by the cache
 
-	// tail is the last line taken, nil before the first; busy is set while a batch is on its way. Other files wait for them.
+	// tail is the last line taken, nil before the first; busy counts the batches on their way. Other files wait for them.
 	tail atomic.Pointer[join.Position]
-	busy atomic.Bool
+	busy atomic.Int32
 
 	// Guarded by the container's lock.
 	last     signature
@@ -73,6 +73,8 @@ type container struct {
 	dirty   bool // the storage must learn of it
 	// What it holds, as far as the totals know.
 	heldBytes, heldRecords int
+
+	aside atomic.Bool // lines of it have gone to the storage undelivered, so later ones must not be delivered before the next start
 
 	files int // guarded by the cache
 }
@@ -244,7 +246,7 @@ func (c *cache) sweep(before time.Time) (evicted []*container) {
 // forget removes a file. When it was the last one of its container, that is returned locked: it can still be found, so that batches
 // that come meanwhile wait for what it holds to be sent.
 func (c *cache) forget(path string, f *file) (gone *container, ok bool) {
-	if f.busy.Load() {
+	if f.busy.Load() > 0 {
 		return nil, false
 	}
 	owner := f.container

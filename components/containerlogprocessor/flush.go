@@ -50,6 +50,7 @@ func (p *containerlog) restore(stored []storedContainer) (evicted []*container) 
 func (p *containerlog) flushInTime(ctx context.Context) {
 	ticker := time.NewTicker(min(max(p.cfg.PartialTimeout/5, pause), time.Second))
 	defer ticker.Stop()
+	var ready time.Time // before that no line could come
 	for swept := p.now(); ; {
 		select {
 		case <-ctx.Done():
@@ -62,7 +63,12 @@ func (p *containerlog) flushInTime(ctx context.Context) {
 			continue // older records first
 		}
 		now := p.now()
-		p.flushExpired(ctx, now.Add(-p.cfg.PartialTimeout))
+		if ready.IsZero() {
+			ready = now
+		}
+		if now.Sub(ready) >= p.cfg.PartialTimeout {
+			p.flushExpired(ctx, now.Add(-p.cfg.PartialTimeout))
+		}
 		if now.Sub(swept) > time.Minute {
 			swept = now
 			p.evict(ctx, p.files.sweep(now.Add(-idleTimeout)))
@@ -78,6 +84,9 @@ func (p *containerlog) flushExpired(ctx context.Context, before time.Time) {
 			return true // a batch is on its way
 		}
 		defer c.unlock()
+		if c.aside.Load() || p.isDeferred(c) {
+			return true // its next line is in the storage
+		}
 		ctx, cancel := context.WithTimeout(ctx, attempt)
 		defer cancel()
 		return p.flush(ctx, c, partialTimeout, func(s *stream) bool { return s.Touched.Before(before) && !s.remainder() }) == nil

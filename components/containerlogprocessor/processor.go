@@ -100,7 +100,7 @@ func (p *containerlog) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	defer b.unlock()
 	p.seen()
 	if !b.wait(ctx) && p.journal.client != nil || !b.lock(ctx) {
-		return p.setAside(ld)
+		return p.setAside(ld, b.runs)
 	}
 	return p.take(ctx, b)
 }

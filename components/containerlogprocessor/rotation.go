@@ -46,7 +46,7 @@ func (p *containerlog) awaitRotated(ctx context.Context, f *file, first join.Pos
 	for seen := read; ; waited = true {
 		busy := false
 		if old := p.files.peek(before.Name()); old != nil {
-			busy = old.busy.Load()
+			busy = old.busy.Load() > 0
 			if tail := old.tail.Load(); tail != nil && tail != known && holds(before, *tail) {
 				known, read = tail, max(read, tail.Offset+int64(tail.Length))
 			}
@@ -146,8 +146,11 @@ func locate(path string, line join.Position) *os.File {
 		return f
 	}
 	dir, name := filepath.Split(path)
+	if id, ok := logpath.Parse(path); ok {
+		name = filepath.Base(id.Current) // Docker's .1 becomes .2
+	}
 	for _, other := range siblings(path) {
-		if other != name && strings.HasPrefix(other, name+".") {
+		if strings.HasPrefix(other, name+".") {
 			if f := openIf(dir+other, line); f != nil {
 				return f
 			}
