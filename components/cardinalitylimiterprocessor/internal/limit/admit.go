@@ -1,0 +1,293 @@
+package limit
+
+import "github.com/sluice-otel/sluice/components/cardinalitylimiterprocessor/internal/series"
+
+// Admit says whether a series that Hit did not find may pass, and remembers it if so.
+//
+// oldKeys are the keys of the place by the dimensions of Old.
+func (l *Limiter) Admit(leaf *Leaf, h uint64, attrs []Attr, oldKeys []uint64, now series.Step, scratch []bool) Verdict {
+	leaf.touched = now
+	if found, marked, _ := leaf.Series.Hit(h, now); found { // Hit may miss a series while another one moves
+		return leaf.passed(marked)
+	}
+	if found, marked := l.adopt(h, oldKeys); found {
+		l.put(leaf, h, attrs, marked, now)
+		return leaf.passed(marked)
+	}
+	l.look(leaf, h, attrs)
+	replace := scratch[:0]
+	for range attrs {
+		replace = append(replace, false)
+	}
+	observed := false
+	var over *budget // whose rule turns it away
+	v := Verdict{Decision: Admitted, Rule: -1, Replace: replace}
+
+	for _, b := range leaf.values {
+		r := &l.rules[b.rule]
+		marks := replace
+		if r.Observe {
+			marks = nil
+		}
+		name := l.overValues(b, attrs, marks, now)
+		if name == "" {
+			continue
+		}
+		l.changed(b, leaf, Limited, name)
+		if r.Observe {
+			observed = true
+			l.turnAway(b, h)
+			v.Rule = b.rule
+		} else if over == nil {
+			over = b
+		}
+	}
+	if over != nil {
+		// What is not replaced is seen in the output.
+		for _, b := range leaf.values {
+			l.addValues(b, leaf, attrs, now)
+		}
+		return l.reject(leaf, over, h, Verdict{Decision: Rejected, Replace: replace})
+	}
+	for _, b := range leaf.budgets {
+		r := &l.rules[b.rule]
+		if r.Observe || b.room(l.allowed(r), covered(b, leaf)) {
+			continue
+		}
+		if r.Action == Replace || r.Action == Degrade {
+			leaf.markHot(attrs, replace)
+		}
+		return l.reject(leaf, b, h, Verdict{Decision: Rejected, Replace: replace})
+	}
+	if grow := leaf.Series.GrowthBytes(); l.bytes+grow > l.opts.MaxBytes {
+		return Verdict{Decision: NoMemory, Rule: -1, Action: Overflow, Replace: replace}
+	}
+	for _, b := range leaf.budgets {
+		if r := &l.rules[b.rule]; !observed && r.Observe && b.within >= l.allowed(r) {
+			observed = true
+			l.turnAway(b, h)
+			l.changed(b, leaf, Limited, "")
+			v.Rule = b.rule
+		}
+	}
+	l.put(leaf, h, attrs, observed, now)
+	if observed {
+		v.Decision = Observed
+		leaf.observer.Store(int32(v.Rule)) //nolint:gosec // few rules
+	}
+	return v
+}
+
+func (f *Leaf) passed(marked bool) Verdict {
+	if marked {
+		return Verdict{Decision: Observed, Rule: f.Observer()}
+	}
+	return Verdict{Decision: Admitted, Rule: -1}
+}
+
+// allowed is a rule's limit now.
+func (l *Limiter) allowed(r *Rule) int {
+	if l.learning && !r.Observe {
+		return 2 * r.Max
+	}
+	return r.Max
+}
+
+// put remembers a series, and charges its budgets.
+func (l *Limiter) put(leaf *Leaf, h uint64, attrs []Attr, observed bool, now series.Step) {
+	before := leaf.Series.Bytes()
+	leaf.Series.Add(h, observed, now)
+	l.bytes += leaf.Series.Bytes() - before
+	l.counts.Admitted++
+	l.charge(leaf, 1, observed)
+	for _, b := range leaf.values {
+		l.addValues(b, leaf, attrs, now)
+	}
+	for _, b := range leaf.budgets {
+		r := &l.rules[b.rule]
+		if !r.Observe && b.active > r.Max {
+			l.counts.Learned++
+		}
+		if b.active*10 >= r.Max*8 {
+			l.changed(b, leaf, Warned, "")
+		}
+		if leaf.hot == nil && b.active*2 >= r.Max && r.Action >= Replace && !r.Observe && l.spare(maxHotKeys*hotKeyBytes) {
+			leaf.hot = &hotKeys{keys: map[uint64]*hotKey{}}
+			leaf.watch.Store(true)
+			l.takeExtra(leaf.hot.bytes())
+		}
+	}
+}
+
+// charge counts n series more, or fewer, in all budgets of a leaf.
+func (l *Limiter) charge(leaf *Leaf, n int, observed bool) {
+	if observed {
+		leaf.marked += n
+	}
+	for _, b := range leaf.budgets {
+		b.charge(n)
+		if !observed {
+			b.within += n
+		}
+	}
+}
+
+// Refresh is called when Hit finds a series for the first time in a step and the leaf wants to know: its values are still in use.
+func (l *Limiter) Refresh(leaf *Leaf, h uint64, attrs []Attr, now series.Step) {
+	leaf.touched = now
+	l.look(leaf, h, attrs)
+	for _, b := range leaf.values {
+		l.addValues(b, leaf, attrs, now)
+	}
+}
+
+// Forget frees the place of a series that has ended; false when it had none.
+func (l *Limiter) Forget(leaf *Leaf, h uint64) bool {
+	found, marked := leaf.Series.Remove(h)
+	if found {
+		l.charge(leaf, -1, marked)
+	}
+	return found
+}
+
+// look counts the values of a leaf that fills up.
+func (l *Limiter) look(leaf *Leaf, h uint64, attrs []Attr) {
+	if leaf.hot == nil {
+		return
+	}
+	before := leaf.hot.bytes()
+	leaf.hot.see(h, attrs)
+	l.takeExtra(leaf.hot.bytes() - before)
+}
+
+func (f *Leaf) markHot(attrs []Attr, replace []bool) {
+	if f.hot == nil {
+		return
+	}
+	hot := f.hot.decide()
+	for i := range attrs {
+		for _, key := range hot {
+			if attrs[i].KeyHash == key && !attrs[i].Protected {
+				replace[i] = true
+			}
+		}
+	}
+}
+
+// overValues marks the attributes whose values do not fit, and names the first.
+func (l *Limiter) overValues(b *budget, attrs []Attr, replace []bool, now series.Step) (first string) {
+	limit := l.allowed(&l.rules[b.rule])
+	for i := range attrs {
+		a := &attrs[i]
+		if a.Protected {
+			continue
+		}
+		v := b.values[a.KeyHash]
+		if v == nil {
+			continue
+		}
+		if found, _, _ := v.set.Hit(a.Hash, now); !found && v.set.Len() >= limit {
+			if first == "" {
+				first = v.name
+			}
+			if replace != nil {
+				replace[i] = true
+			}
+		}
+	}
+	return first
+}
+
+// addValues remembers those that are new and fit.
+func (l *Limiter) addValues(b *budget, leaf *Leaf, attrs []Attr, now series.Step) {
+	limit := l.allowed(&l.rules[b.rule])
+	for i := range attrs {
+		a := &attrs[i]
+		if a.Protected {
+			continue
+		}
+		v := b.values[a.KeyHash]
+		if l.bytes >= l.opts.MaxBytes {
+			return
+		}
+		if v == nil {
+			v = &values{name: a.Key}
+			b.values[a.KeyHash] = v
+			l.bytes += budgetBytes
+		}
+		if found, _, _ := v.set.Hit(a.Hash, now); found || v.set.Len() >= limit {
+			continue
+		}
+		before := v.set.Bytes()
+		v.set.Add(a.Hash, false, now)
+		l.bytes += v.set.Bytes() - before
+		if v.set.Len()*10 >= limit*8 {
+			l.changed(b, leaf, Warned, v.name)
+		}
+	}
+}
+
+// reject notes who was turned away.
+func (l *Limiter) reject(leaf *Leaf, b *budget, h uint64, v Verdict) Verdict {
+	r := &l.rules[b.rule]
+	v.Rule, v.Action, v.Per = b.rule, r.Action, r.Per
+	l.turnAway(b, h)
+	leaf.folded++
+	if leaf.demand = l.sketch(leaf.demand); leaf.demand != nil {
+		leaf.demand.Add(h)
+	}
+	l.changed(b, leaf, Limited, "")
+	return v
+}
+
+// turnAway counts a series that had no room in the budget.
+func (l *Limiter) turnAway(b *budget, h uint64) {
+	b.folded++
+	if b.demand = l.sketch(b.demand); b.demand != nil {
+		b.demand.Add(h)
+	}
+}
+
+// sketch makes one where there is none and memory is left.
+func (l *Limiter) sketch(s *series.Sketch) *series.Sketch {
+	if s == nil && l.spare(sketchBytes) {
+		l.takeExtra(sketchBytes)
+		return &series.Sketch{}
+	}
+	return s
+}
+
+// spare tells whether so much is left for what only helps to tell who is to blame.
+func (l *Limiter) spare(n int) bool {
+	return l.extra+n <= l.opts.MaxBytes/8 && l.bytes+n <= l.opts.MaxBytes
+}
+
+func (l *Limiter) takeExtra(n int) {
+	l.extra += n
+	l.bytes += n
+}
+
+// changed notes a budget's new state, if it is a worse one, and the attribute that explodes, if it is known.
+func (l *Limiter) changed(b *budget, leaf *Leaf, to State, attribute string) {
+	if to <= b.state {
+		return
+	}
+	r := &l.rules[b.rule]
+	e := Event{Rule: r.Name, Budget: b.per, Place: leaf.Place, Service: leaf.Place.value(ResourcePrefix+serviceName, l.dims.Load()), From: b.state, To: to, Active: b.inUse(), Max: r.Max, Attribute: attribute}
+	if attribute == "" && leaf.hot != nil {
+		for _, key := range leaf.hot.decide() {
+			e.Attribute = leaf.hot.keys[key].name
+		}
+	}
+	b.state = to
+	l.tell(e)
+}
+
+func (l *Limiter) tell(e Event) {
+	if len(l.events) < maxEvents {
+		l.events = append(l.events, e)
+	}
+}
+
+// maxEvents bounds the changes of state that wait to be told.
+const maxEvents = 100

@@ -1,0 +1,66 @@
+package limit
+
+import "github.com/sluice-otel/sluice/components/cardinalitylimiterprocessor/internal/series"
+
+const (
+	// maxHotKeys bounds the attributes of one leaf whose values are counted.
+	maxHotKeys = 16
+	// fewValues do not explode.
+	fewValues = 8
+)
+
+// hotKeys finds which attributes explode: it estimates how many values each has among the series of a leaf that fills up.
+type hotKeys struct {
+	keys   map[uint64]*hotKey
+	series series.Sketch
+	found  []uint64 // hashes of the keys, once a series did not fit: they stay the same, so that what is replaced does
+}
+
+type hotKey struct {
+	name   string
+	values series.Sketch
+}
+
+const hotKeyBytes = 1024 + 64
+
+func (k *hotKeys) bytes() int { return hotKeyBytes * (1 + len(k.keys)) }
+
+func (k *hotKeys) see(h uint64, attrs []Attr) {
+	k.series.Add(h)
+	for i := range attrs {
+		a := &attrs[i]
+		if a.Protected {
+			continue
+		}
+		key := k.keys[a.KeyHash]
+		if key == nil {
+			if len(k.keys) == maxHotKeys {
+				continue
+			}
+			key = &hotKey{name: a.Key}
+			k.keys[a.KeyHash] = key
+		}
+		key.values.Add(a.Hash)
+	}
+}
+
+// decide names the attributes that explode: the one with most values, and those with at least half as many. None when it has few
+// values, or few for that many series.
+func (k *hotKeys) decide() []uint64 {
+	if k.found != nil {
+		return k.found
+	}
+	most := 0
+	for _, key := range k.keys {
+		most = max(most, key.values.Estimate())
+	}
+	if most < fewValues || most < k.series.Estimate()/8 {
+		return nil
+	}
+	for hash, key := range k.keys {
+		if 2*key.values.Estimate() >= most {
+			k.found = append(k.found, hash)
+		}
+	}
+	return k.found
+}

@@ -1,0 +1,132 @@
+package limit
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"github.com/sluice-otel/sluice/components/cardinalitylimiterprocessor/internal/series"
+)
+
+// Place is where a metric's series are from: what tells one leaf from another, and what reports name.
+type Place struct {
+	Metric   string
+	Scope    string
+	Resource []string // values of the resource attributes that rules name, in the order of Limiter.ResourceKeys
+}
+
+// value is what the place has for one dimension of a rule.
+func (p *Place) value(per string, d *dims) string {
+	switch per {
+	case PerMetric:
+		return p.Metric
+	case PerScope:
+		return p.Scope
+	}
+	i, _ := slices.BinarySearch(d.resource, per[len(ResourcePrefix):])
+	return p.Resource[i]
+}
+
+func (p *Place) size() int {
+	n := len(p.Metric) + len(p.Scope)
+	for _, value := range p.Resource {
+		n += 16 + len(value)
+	}
+	return n
+}
+
+// Leaf is the finest combination that the rules tell apart: the series in it charge the same budgets.
+type Leaf struct {
+	Series series.Set
+	Place  *Place
+
+	key     uint64
+	budgets []*budget // of rules on series, in the rules' order
+	values  []*budget // of rules on values
+	free    atomic.Bool
+	watch   atomic.Bool
+	// observer is the rule that would have turned away the series that are marked.
+	observer atomic.Int32
+	dead     bool
+	marked   int // series that an observing rule would have turned away
+	touched  series.Step
+	hot      *hotKeys
+	demand   *series.Sketch // series that were turned away
+	folded   int64          // points of series that were turned away
+}
+
+// Free tells whether no rule is for the metric: its series are not counted.
+func (f *Leaf) Free() bool { return f.free.Load() }
+
+// Watch tells whether Refresh wants the attributes of a series that is seen for the first time in a step.
+func (f *Leaf) Watch() bool { return f.watch.Load() }
+
+// Observer is the rule that would have turned away the series of the leaf that are marked.
+func (f *Leaf) Observer() int { return int(f.observer.Load()) }
+
+// leafTable finds leaves without a lock. Writers need the caller's.
+type leafTable struct{ slots atomic.Pointer[leafSlots] }
+
+type leafSlots struct {
+	slots []atomic.Pointer[Leaf] // a power of two, at most half full
+	used  int
+}
+
+func newLeafSlots(n int) *leafSlots {
+	size := 16
+	for size < 2*n {
+		size *= 2
+	}
+	return &leafSlots{slots: make([]atomic.Pointer[Leaf], size)}
+}
+
+func (t *leafTable) find(key uint64) *Leaf {
+	s := t.slots.Load()
+	for i := key; ; i++ {
+		f := s.slots[i&uint64(len(s.slots)-1)].Load()
+		if f == nil || f.key == key {
+			return f
+		}
+	}
+}
+
+func (t *leafTable) add(f *Leaf) {
+	s := t.slots.Load()
+	if 2*(s.used+1) > len(s.slots) {
+		s = t.rebuild(len(s.slots), func(*Leaf) bool { return true })
+	}
+	s.put(f)
+}
+
+// rebuild makes a table with room for n leaves of those that keep wants.
+func (t *leafTable) rebuild(n int, keep func(*Leaf) bool) *leafSlots {
+	next := newLeafSlots(n)
+	for f := range t.all {
+		if keep(f) {
+			next.put(f)
+		}
+	}
+	t.slots.Store(next)
+	return next
+}
+
+func (s *leafSlots) put(f *Leaf) {
+	for i := f.key; ; i++ {
+		if slot := &s.slots[i&uint64(len(s.slots)-1)]; slot.Load() == nil {
+			slot.Store(f)
+			s.used++
+			return
+		}
+	}
+}
+
+func (t *leafTable) all(yield func(*Leaf) bool) {
+	s := t.slots.Load()
+	for i := range s.slots {
+		if f := s.slots[i].Load(); f != nil && !yield(f) {
+			return
+		}
+	}
+}
+
+func (t *leafTable) len() int   { return t.slots.Load().used }
+func (t *leafTable) bytes() int { return 8 * len(t.slots.Load().slots) }
