@@ -116,7 +116,7 @@ func TestEveryVariableIsInTheHeaderOnceWithItsDefault(t *testing.T) {
 	long := []string{"LOG_JSON_KEYS", "HEALTH_PATHS", "SAMPLING_NON_PRODUCTION"}
 	// Headers say it in words.
 	words := map[string]string{
-		"KUBECONFIG": "(in-cluster account)", "DOCKER_LOGS_DIR": "/dev/null", "PII_HASH_SALT": "(empty)",
+		"KUBECONFIG": "(in-cluster account)", "DOCKER_LOGS_DIR": "/dev/null", "PII_HASH_SALT": "(empty)", "LIMITS_FILE": "(empty)",
 		"KUBELET_ENDPOINT": "$K8S_NODE_NAME:10250",
 	}
 	documented := regexp.MustCompile(`(?:^# |, |\s{2,})([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|KUBECONFIG)\s+(\S.*)`)

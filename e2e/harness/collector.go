@@ -41,6 +41,7 @@ type Collector struct {
 	JaegerGRPC, JaegerHTTP string
 	Zipkin                 string
 	Health, ZPages, PProf  string
+	LimiterPage            string
 	MetricsAddr            string // where the collector's own metrics are, path /metrics
 	StateDir               string
 	Proc                   *proc.Process // the newest one after Restart
@@ -84,6 +85,7 @@ func StartCollector(tb testing.TB, o Options) *Collector {
 		Health:      env["HEALTH_ENDPOINT"],
 		ZPages:      env["ZPAGES_ENDPOINT"],
 		PProf:       env["PPROF_ENDPOINT"],
+		LimiterPage: env["LIMITER_PAGE"],
 		MetricsAddr: net.JoinHostPort(env["METRICS_HOST"], env["METRICS_PORT"]),
 		StateDir:    env["STATE_DIR"],
 		name:        o.Name,
@@ -193,7 +195,7 @@ func freeEndpoints(tb testing.TB) map[string]string {
 	tb.Helper()
 	names := []string{
 		"OTLP_GRPC_ENDPOINT", "OTLP_HTTP_ENDPOINT", "HEALTH_ENDPOINT", "ZPAGES_ENDPOINT", "PPROF_ENDPOINT",
-		"JAEGER_GRPC_ENDPOINT", "JAEGER_HTTP_ENDPOINT", "ZIPKIN_ENDPOINT",
+		"JAEGER_GRPC_ENDPOINT", "JAEGER_HTTP_ENDPOINT", "ZIPKIN_ENDPOINT", "LIMITER_PAGE",
 	}
 	ports := proc.FreePorts(tb, len(names)+1)
 	env := map[string]string{"METRICS_HOST": "127.0.0.1"}

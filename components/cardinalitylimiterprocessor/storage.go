@@ -1,0 +1,177 @@
+package cardinalitylimiterprocessor
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/zeebo/xxh3"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+
+	"github.com/sluice-otel/sluice/components/cardinalitylimiterprocessor/internal/limit"
+)
+
+// The keys in the storage, each with a header of its own: version, checksum of the rest, seed of the identities.
+const (
+	keySeries = "series" // the admitted ones
+	keyFolds  = "folds"  // streams and their members
+
+	snapshotVersion = 1
+	headerLength    = 1 + 8 + 8
+)
+
+// saveShare bounds the part of the time that storing admitted series takes.
+const saveShare = 20
+
+// snapshots writes to the storage extension. Without one it does nothing.
+type snapshots struct {
+	client storage.Client
+
+	mu     sync.Mutex
+	stored time.Time
+	err    error
+	// What had been admitted and had expired at the last one, and when the next may be.
+	counts limit.Counts
+	next   time.Time
+}
+
+func (s *snapshots) open(ctx context.Context, host component.Host, id *component.ID, self component.ID, tel *telemetry) error {
+	if id == nil {
+		tel.logger.Warn("no storage is set: after a restart the first series to come are admitted, not those that were, " +
+			"and totals of folded series start again; set storage to a file_storage extension")
+		return nil
+	}
+	ext, ok := host.GetExtensions()[*id]
+	if !ok {
+		return fmt.Errorf("storage: extension %q is not there; add it to service.extensions", id)
+	}
+	provider, ok := ext.(storage.Extension)
+	if !ok {
+		return fmt.Errorf("storage: extension %q keeps nothing; use file_storage", id)
+	}
+	var err error
+	if s.client, err = provider.GetClient(ctx, component.KindProcessor, self, ""); err != nil {
+		return fmt.Errorf("storage: %w; when this processor is in two pipelines, give each its own (cardinality_limiter/2)", err)
+	}
+	return nil
+}
+
+func (s *snapshots) close(ctx context.Context) error {
+	if s.client == nil {
+		return nil
+	}
+	return s.client.Close(ctx)
+}
+
+var errDamaged = errors.New("cut short, damaged or of another version")
+
+// get reads one; nil without error when there is none.
+func (s *snapshots) get(ctx context.Context, key string) (seed uint64, data []byte, err error) {
+	raw, err := s.client.Get(ctx, key)
+	if err != nil || raw == nil {
+		return 0, nil, err
+	}
+	if len(raw) < headerLength || raw[0] != snapshotVersion || binary.LittleEndian.Uint64(raw[1:]) != xxh3.Hash(raw[9:]) {
+		return 0, nil, errDamaged
+	}
+	return binary.LittleEndian.Uint64(raw[9:]), raw[headerLength:], nil
+}
+
+func (s *snapshots) set(ctx context.Context, key string, seed uint64, data []byte) error {
+	raw := make([]byte, headerLength, headerLength+len(data))
+	raw[0] = snapshotVersion
+	binary.LittleEndian.PutUint64(raw[9:], seed)
+	raw = append(raw, data...)
+	binary.LittleEndian.PutUint64(raw[1:], xxh3.Hash(raw[9:]))
+	return s.client.Set(ctx, key, raw)
+}
+
+func (s *snapshots) note(at time.Time, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err = err; err == nil {
+		s.stored = at
+	}
+}
+
+func (s *snapshots) state() (stored time.Time, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stored, s.err
+}
+
+// restore takes up what the run before this one knew. It is false when nothing was known.
+func (p *limiter) restore(ctx context.Context) (known bool) {
+	if p.store.client == nil {
+		return false
+	}
+	seed, data, err := p.store.get(ctx, keySeries)
+	if err == nil && data == nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err == nil {
+		p.begin(seed)
+		err = p.limits.UnmarshalBinary(data, p.step(p.now()))
+	}
+	if err != nil {
+		p.begin(p.hash.Seed())
+		p.store.note(time.Time{}, err)
+		p.tel.storageError("the stored series are refused, and learnt anew during startup_grace", err)
+		return false
+	}
+	foldSeed, data, err := p.store.get(ctx, keyFolds)
+	if err == nil && data != nil {
+		if err = errDamaged; foldSeed == seed {
+			err = p.folds.UnmarshalBinary(data)
+		}
+	}
+	if err != nil {
+		p.store.note(time.Time{}, err)
+		p.tel.storageError("the stored totals of folded series are refused, and start again", err)
+	}
+	return true
+}
+
+// saveSeries stores the admitted series, if others are admitted than the last time, and not all the time.
+func (p *limiter) saveSeries(ctx context.Context, always bool) {
+	if p.store.client == nil {
+		return
+	}
+	begin := p.now()
+	p.mu.Lock()
+	counts := p.limits.Counts()
+	if !always && (counts == p.store.counts || begin.Before(p.store.next)) {
+		p.mu.Unlock()
+		return
+	}
+	p.store.counts = counts
+	data := p.limits.AppendBinary(nil)
+	seed := p.hash.Seed()
+	p.mu.Unlock()
+	err := p.store.set(ctx, keySeries, seed, data)
+	end := p.now()
+	p.store.next = end.Add(saveShare * end.Sub(begin))
+	p.store.note(end, err)
+	if err != nil {
+		p.tel.storageError("storing the admitted series failed", err)
+	}
+}
+
+// saveFolds stores the totals; false when there is no storage, or it failed.
+func (p *limiter) saveFolds(ctx context.Context, state []byte) bool {
+	if p.store.client == nil {
+		return false
+	}
+	err := p.store.set(ctx, keyFolds, p.hash.Seed(), state)
+	if err != nil {
+		p.store.note(time.Time{}, err)
+		p.tel.storageError("storing the totals of folded series failed", err)
+	}
+	return err == nil
+}
