@@ -173,7 +173,7 @@ func walkPoints[P point, S slice[P]](w *walker, points S) (empty bool) {
 func pass[P point](w *walker, p P) bool {
 	h := ident.Mix(w.base, w.hash(p.Attributes()))
 	if w.leaf != nil && !p.Flags().NoRecordedValue() {
-		if found, observed, aged := w.leaf.Series.Hit(h, w.step); found && !(aged && w.leaf.Watch()) {
+		if found, observed, age := w.leaf.Series.Hit(h, w.step); found && (age == 0 || w.seen(p.Attributes(), age)) {
 			if observed {
 				w.observe(w.leaf.Observer())
 			}
@@ -181,6 +181,15 @@ func pass[P point](w *walker, p P) bool {
 		}
 	}
 	return decide(w, p, h)
+}
+
+// seen notes now and then that the values of a series are in use; false when that needs the lock.
+func (w *walker) seen(attrs pcommon.Map, age series.Step) bool {
+	if !w.leaf.Due(w.step, age) {
+		return true
+	}
+	w.readAttributes(attrs)
+	return w.leaf.See(w.attrs, w.step)
 }
 
 // hash does not depend on the attributes' order.

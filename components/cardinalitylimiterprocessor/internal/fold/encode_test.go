@@ -1,6 +1,7 @@
 package fold
 
 import (
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -139,4 +140,25 @@ func TestStateWithLessMemory(t *testing.T) {
 	}
 	f(CumulativeSum, Baseline)
 	f(CumulativeUpDown, Folded)
+}
+
+// A stream that has members does not end; nothing would be left for them.
+func TestContradictingState(t *testing.T) {
+	r := newRig(t, CumulativeSum, Config{})
+	r.fold(1, ints(t0, t0, 1), Folded)
+	r.Stream(output).ending = true
+	assert.ErrorIs(t, NewTable(Config{}).UnmarshalBinary(r.AppendBinary(nil)), errState)
+}
+
+// Members are read one after the other into the same place.
+func TestStateOfExponentials(t *testing.T) {
+	table := NewTable(Config{})
+	for i, p := range []*Point{
+		expPoint(0, 0, 0, 0, 1, math.MaxUint64-1),
+		expPoint(0, 0, 0, 0, math.MaxUint64),
+	} {
+		s := table.AddStream(series(i), CumulativeExponential, nil, t0)
+		assert.Equal(t, Folded, table.Fold(s, series(i), p, t0))
+	}
+	reread(t, table)
 }

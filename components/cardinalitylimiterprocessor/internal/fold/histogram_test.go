@@ -139,18 +139,18 @@ func TestCumulativeHistogram(t *testing.T) {
 	r.sends(t0+3, want(0, 2, 2, 2, 5))
 	r.fold(1, point(t0-5, t0+4, 10, 9, 1, 9), Folded) // one bucket has less: begun anew
 	r.sends(t0+5, want(0, 12, 11, 3, 14))
-	other := point(t0-5, t0+6, 1, 1, 1, 1)
+	other := point(t0-5, t0+6, 1, 9, 1, 10)
 	other.Bounds = []float64{1, 3}
-	r.fold(1, other, Folded) // other bounds: begun anew, and the stream keeps what it shares with them
+	r.fold(1, other, Folded) // no less anywhere, but other bounds: begun anew, and the stream keeps what it shares with them
 	bounds = []float64{1}
-	r.sends(t0+7, want(0, 13, 12, 3+14+2))
+	r.sends(t0+7, want(0, 13, 20, 3+14+11))
 	bounds = []float64{1, 2}
 	r.fold(2, point(0, t0+6, 8, 4, 4, math.MaxUint64-8), DroppedOverflow)
 	none := point(0, t0+7, 0, 4, 4, 6)
 	none.HasSum = false
 	r.fold(2, none, Folded)
 	bounds = []float64{1}
-	got := want(0, 0, 12, 3+14+2+1)
+	got := want(0, 0, 20, 3+14+11+1)
 	got.HasSum = false
 	r.sends(t0+8, got)
 }

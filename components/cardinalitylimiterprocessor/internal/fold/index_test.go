@@ -70,9 +70,22 @@ func TestArena(t *testing.T) {
 
 func TestCompare(t *testing.T) {
 	ascending := []num{
-		{f: -math.MaxFloat64}, {i: math.MinInt64, isInt: true}, {f: -1 << 63}, {i: -1, isInt: true}, {f: -1}, {f: -0.5},
-		{i: 0, isInt: true}, {f: 0}, {f: 0.5}, {i: 1<<53 - 1, isInt: true}, {i: 1 << 53, isInt: true}, {f: 1 << 53},
-		{i: 1<<53 + 1, isInt: true}, {i: math.MaxInt64, isInt: true}, {f: 1 << 63}, {f: math.MaxFloat64},
+		{f: -math.MaxFloat64},
+		{i: math.MinInt64, isInt: true},
+		{f: -1 << 63},
+		{i: -1, isInt: true},
+		{f: -1},
+		{f: -0.5},
+		{i: 0, isInt: true},
+		{f: 0},
+		{f: 0.5},
+		{i: 1<<53 - 1, isInt: true},
+		{i: 1 << 53, isInt: true},
+		{f: 1 << 53},
+		{i: 1<<53 + 1, isInt: true},
+		{i: math.MaxInt64, isInt: true},
+		{f: 1 << 63},
+		{f: math.MaxFloat64},
 	}
 	for i, a := range ascending {
 		for j, b := range ascending {

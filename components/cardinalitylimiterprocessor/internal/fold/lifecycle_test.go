@@ -170,3 +170,21 @@ func TestBytesPerMember(t *testing.T) {
 	f(CumulativeSum, Point{}, 64)
 	f(CumulativeHistogram, Point{Bounds: bounds15[:14], Buckets: make([]uint64, 15)}, 64+8*15+8)
 }
+
+// A time in the future keeps its series out only until the member is idle.
+func TestFutureTime(t *testing.T) {
+	r := newRig(t, CumulativeSum, Config{})
+	fold := func(time, now uint64, v int64, want Outcome) {
+		t.Helper()
+		assert.Equal(t, want, r.Fold(r.Stream(output), series(1), ints(0, time, v), now))
+	}
+	fold(1<<62, t0, 5, Folded)
+	for i := range uint64(70) {
+		fold(t0+i*second, t0+i*second, 6, DroppedOrder)
+	}
+	members, _ := r.Sweep(t0 + 70*second)
+	assert.Equal(t, 1, members)
+	fold(t0+71*second, t0+71*second, 7, Baseline)
+	fold(t0+72*second, t0+72*second, 9, Folded)
+	r.sends(t0+73*second, ints(t0, 0, 7))
+}

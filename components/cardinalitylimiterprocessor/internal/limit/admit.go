@@ -113,7 +113,7 @@ func (l *Limiter) put(leaf *Leaf, h uint64, attrs []Attr, observed bool, now ser
 		}
 		if leaf.hot == nil && b.active*2 >= r.Max && r.Action >= Replace && !r.Observe && l.spare(maxHotKeys*hotKeyBytes) {
 			leaf.hot = &hotKeys{keys: map[uint64]*hotKey{}}
-			leaf.watch.Store(true)
+			leaf.curious.Store(true)
 			l.takeExtra(leaf.hot.bytes())
 		}
 	}
@@ -132,7 +132,7 @@ func (l *Limiter) charge(leaf *Leaf, n int, observed bool) {
 	}
 }
 
-// Refresh is called when Hit finds a series for the first time in a step and the leaf wants to know: its values are still in use.
+// Refresh does what See could not: it remembers values that are new, because a rule is, and looks at those of a leaf that fills up.
 func (l *Limiter) Refresh(leaf *Leaf, h uint64, attrs []Attr, now series.Step) {
 	leaf.touched = now
 	l.look(leaf, h, attrs)
@@ -165,6 +165,9 @@ func (f *Leaf) markHot(attrs []Attr, replace []bool) {
 		return
 	}
 	hot := f.hot.decide()
+	if hot != nil {
+		f.curious.Store(false)
+	}
 	for i := range attrs {
 		for _, key := range hot {
 			if attrs[i].KeyHash == key && !attrs[i].Protected {
@@ -211,8 +214,7 @@ func (l *Limiter) addValues(b *budget, leaf *Leaf, attrs []Attr, now series.Step
 			return
 		}
 		if v == nil {
-			v = &values{name: a.Key}
-			b.values[a.KeyHash] = v
+			v = b.addKey(a)
 			l.bytes += budgetBytes
 		}
 		if found, _, _ := v.set.Hit(a.Hash, now); found || v.set.Len() >= limit {

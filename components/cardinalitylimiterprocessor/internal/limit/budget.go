@@ -1,7 +1,9 @@
 package limit
 
 import (
+	"maps"
 	"slices"
+	"sync/atomic"
 
 	"github.com/sluice-otel/sluice/components/cardinalitylimiterprocessor/internal/series"
 )
@@ -21,16 +23,56 @@ type budget struct {
 	granted int
 	parents []*budget
 
-	values map[uint64]*values // of a rule on values, by the attribute's name
-	demand *series.Sketch     // series that were turned away
+	// Of a rule on values: by the hash of the attribute's name, and the same to read without the lock.
+	values map[uint64]*values
+	list   atomic.Pointer[[]*values]
+	demand *series.Sketch // series that were turned away
 	folded int64
 	state  State
 }
 
 // values are those of one attribute.
 type values struct {
+	key  uint64
 	name string
 	set  series.Set
+}
+
+func (b *budget) addKey(a *Attr) *values {
+	v := &values{key: a.KeyHash, name: a.Key}
+	b.values[a.KeyHash] = v
+	b.publish()
+	return v
+}
+
+// publish lets readers without the lock see which attributes there are.
+func (b *budget) publish() {
+	list := slices.Collect(maps.Values(b.values))
+	b.list.Store(&list)
+}
+
+// see notes, without the lock, that values are in use; false when one is not known.
+func (b *budget) see(attrs []Attr, now series.Step) (known bool) {
+	list := b.list.Load()
+	if list == nil {
+		return false
+	}
+	for i := range attrs {
+		if a := &attrs[i]; !a.Protected && !seeOne(*list, a, now) {
+			return false
+		}
+	}
+	return true
+}
+
+func seeOne(list []*values, a *Attr, now series.Step) bool {
+	for _, v := range list {
+		if v.key == a.KeyHash {
+			found, _, _ := v.set.Hit(a.Hash, now)
+			return found
+		}
+	}
+	return false
 }
 
 // State of a budget, for logs.

@@ -43,7 +43,8 @@ type Leaf struct {
 	budgets []*budget // of rules on series, in the rules' order
 	values  []*budget // of rules on values
 	free    atomic.Bool
-	watch   atomic.Bool
+	watch   atomic.Pointer[[]*budget] // values, to read without the lock
+	curious atomic.Bool               // Refresh wants to see all its series
 	// observer is the rule that would have turned away the series that are marked.
 	observer atomic.Int32
 	dead     bool
@@ -57,8 +58,28 @@ type Leaf struct {
 // Free tells whether no rule is for the metric: its series are not counted.
 func (f *Leaf) Free() bool { return f.free.Load() }
 
-// Watch tells whether Refresh wants the attributes of a series that is seen for the first time in a step.
-func (f *Leaf) Watch() bool { return f.watch.Load() }
+// period is how many steps pass until the values of a series are noted again: they live so much longer than series.
+const period = 32
+
+// Due tells whether See is to be called for a series that was last seen age steps ago.
+func (f *Leaf) Due(now, age series.Step) bool {
+	return now/period != (now-age)/period && (f.watch.Load() != nil || f.curious.Load())
+}
+
+// See notes that the values of a series are in use. It needs no lock. When it is false, Refresh has to do it.
+func (f *Leaf) See(attrs []Attr, now series.Step) (done bool) {
+	if f.curious.Load() {
+		return false
+	}
+	if budgets := f.watch.Load(); budgets != nil {
+		for _, b := range *budgets {
+			if !b.see(attrs, now) {
+				return false
+			}
+		}
+	}
+	return true
+}
 
 // Observer is the rule that would have turned away the series of the leaf that are marked.
 func (f *Leaf) Observer() int { return int(f.observer.Load()) }

@@ -70,7 +70,7 @@ const (
 	Observed
 	// Rejected series do not fit.
 	Rejected
-	// NoMemory: they may fit, but there is no room to remember them.
+	// NoMemory is for series that may fit, but there is no room to remember them.
 	NoMemory
 )
 
@@ -170,7 +170,11 @@ func (l *Limiter) attach(leaf *Leaf) {
 	l.charge(leaf, n-marked, false)
 	l.charge(leaf, marked, true)
 	leaf.free.Store(len(leaf.budgets)+len(leaf.values) == 0)
-	leaf.watch.Store(len(leaf.values) > 0)
+	leaf.watch.Store(nil)
+	if len(leaf.values) > 0 {
+		watched := slices.Clone(leaf.values)
+		leaf.watch.Store(&watched)
+	}
 }
 
 // coarser tells whether all of a's dimensions, and not only they, are b's.

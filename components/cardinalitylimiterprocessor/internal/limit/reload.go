@@ -30,7 +30,7 @@ func (l *Limiter) SetRules(rules []Rule) {
 	l.rules = slices.Clone(rules)
 	l.cursor = sweep{}
 	for _, b := range l.budgets {
-		*b = budget{key: b.key, per: b.per, values: b.values, demand: b.demand, folded: b.folded}
+		b.leafs, b.active, b.within, b.held, b.granted, b.parents, b.state = 0, 0, 0, 0, 0, nil, Calm
 	}
 	for leaf := range l.leaves.all {
 		l.attach(leaf)

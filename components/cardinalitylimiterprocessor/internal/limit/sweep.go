@@ -1,21 +1,24 @@
 package limit
 
 import (
+	"maps"
+	"math"
 	"slices"
 
 	"github.com/sluice-otel/sluice/components/cardinalitylimiterprocessor/internal/series"
 )
 
-// sweep is where the pass over all leaves stands.
+// sweep is where the pass over all leaves, and then over all budgets, stands.
 type sweep struct {
-	leaves []*Leaf
-	next   int
-	words  series.Cursor
-	died   bool
+	leaves  []*Leaf
+	next    int
+	words   series.Cursor
+	died    bool
+	budgets []*budget
 }
 
 // Sweep forgets the series that were idle for too long. It looks at about that many words and returns; done when the pass has come round.
-// A pass must start at least every Idle/2.
+// A pass must start at least every four steps.
 func (l *Limiter) Sweep(now series.Step, words int) (done bool) {
 	c := &l.cursor
 	if c.leaves == nil {
@@ -29,47 +32,71 @@ func (l *Limiter) Sweep(now series.Step, words int) (done bool) {
 			return false
 		}
 		leaf := c.leaves[c.next]
-		before := leaf.Series.Bytes()
-		removed, marked, end := leaf.Series.Sweep(now, l.opts.Idle, &c.words, words)
-		words -= 64 + before/8
-		l.bytes += leaf.Series.Bytes() - before
-		l.charge(leaf, marked-removed, false)
-		l.charge(leaf, -marked, true)
-		l.counts.Expired += int64(removed)
-		if !end {
+		size := leaf.Series.Bytes() / 8
+		if !l.sweepLeaf(leaf, now, words) {
 			return false
 		}
-		c.words = series.Cursor{}
-		if leaf.Series.Len() == 0 && now-leaf.touched > l.opts.Idle {
-			l.detach(leaf)
-		}
+		words -= 64 + size
 	}
-	l.endSweep(now)
+	if c.budgets == nil {
+		l.bury()
+		c.budgets = slices.Collect(maps.Values(l.budgets))
+	}
+	for len(c.budgets) > 0 {
+		if words <= 0 {
+			return false
+		}
+		words -= 64 + l.sweepBudget(c.budgets[0], now)/8
+		c.budgets = c.budgets[1:]
+	}
+	l.cursor = sweep{}
 	return true
 }
 
-func (l *Limiter) endSweep(now series.Step) {
-	if l.cursor.died {
-		alive := func(f *Leaf) bool { return !f.dead }
-		l.leaves.rebuild(l.leaves.len(), alive)
-		for _, old := range l.old {
-			old.leaves.rebuild(old.leaves.len(), alive)
-		}
-		l.old = slices.DeleteFunc(l.old, func(o *Old) bool { return o.leaves.len() == 0 })
+func (l *Limiter) sweepLeaf(leaf *Leaf, now series.Step, words int) (done bool) {
+	before := leaf.Series.Bytes()
+	removed, marked, done := leaf.Series.Sweep(now, l.opts.Idle, &l.cursor.words, words)
+	l.bytes += leaf.Series.Bytes() - before
+	l.charge(leaf, marked-removed, false)
+	l.charge(leaf, -marked, true)
+	l.counts.Expired += int64(removed)
+	if done && leaf.Series.Len() == 0 && !leaf.dead && now-leaf.touched > l.opts.Idle {
+		l.detach(leaf)
 	}
-	l.cursor = sweep{}
-	for _, b := range l.budgets {
-		for key, v := range b.values {
-			before := v.set.Bytes()
-			v.set.Sweep(now, l.opts.Idle, new(series.Cursor), 1<<30)
-			l.bytes += v.set.Bytes() - before
-			if v.set.Len() == 0 {
-				delete(b.values, key)
-				l.bytes -= v.set.Bytes() + budgetBytes
-			}
-		}
-		l.recover(b)
+	return done
+}
+
+// bury takes the leaves out that died.
+func (l *Limiter) bury() {
+	if !l.cursor.died {
+		return
 	}
+	alive := func(f *Leaf) bool { return !f.dead }
+	l.leaves.rebuild(l.leaves.len(), alive)
+	for _, old := range l.old {
+		old.leaves.rebuild(old.leaves.len(), alive)
+	}
+	l.old = slices.DeleteFunc(l.old, func(o *Old) bool { return o.leaves.len() == 0 })
+}
+
+// sweepBudget forgets values that are not in use, and tells how much there was to look at.
+func (l *Limiter) sweepBudget(b *budget, now series.Step) (bytes int) {
+	if l.budgets[b.key] != b {
+		return 0
+	}
+	for key, v := range b.values {
+		before := v.set.Bytes()
+		bytes += before
+		v.set.Sweep(now, l.opts.Idle+period, new(series.Cursor), math.MaxInt)
+		l.bytes += v.set.Bytes() - before
+		if v.set.Len() == 0 {
+			delete(b.values, key)
+			b.publish()
+			l.bytes -= v.set.Bytes() + budgetBytes
+		}
+	}
+	l.recover(b)
+	return bytes
 }
 
 // recover lets a budget that has room again say so.

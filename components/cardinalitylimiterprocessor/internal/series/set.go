@@ -34,27 +34,28 @@ type Set struct {
 	bytes int
 }
 
-// Hit looks a series up and notes that it was seen. aged: this hit is the first one in this step, its age was stored now.
-func (s *Set) Hit(h uint64, now Step) (found, marked, aged bool) {
+// Hit looks a series up and notes that it was seen. age is how many steps ago that was the last time; 0 when it was in this step, and
+// when the age could not be stored.
+func (s *Set) Hit(h uint64, now Step) (found, marked bool, age Step) {
 	key := keyOf(h)
 	t := s.slot(key).Load()
 	if t == nil {
-		return false, false, false
+		return false, false, 0
 	}
 	at, w := t.find(key)
 	if at == nil {
-		return false, false, false
+		return false, false, 0
 	}
 	for !current(w, now) {
 		if at.CompareAndSwap(w, wordOf(key, w&markBit != 0, now)) {
-			return true, w&markBit != 0, true
+			return true, w&markBit != 0, since(w, now)
 		}
 		// Another reader was first, or the word is gone: then it must not count as found, its place may be given to another series already.
 		if w = at.Load(); !same(w, key) {
-			return false, false, false
+			return false, false, 0
 		}
 	}
-	return true, w&markBit != 0, false
+	return true, w&markBit != 0, 0
 }
 
 // Add puts a series in that the caller knows is not there. It grows as needed.

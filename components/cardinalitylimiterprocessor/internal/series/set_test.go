@@ -63,15 +63,15 @@ func TestAges(t *testing.T) {
 		t.Helper()
 		var s Set
 		s.Add(1, true, seen-1)
-		_, _, aged := s.Hit(1, seen)
-		assert.True(t, aged)
+		_, _, age := s.Hit(1, seen)
+		assert.Positive(t, age)
 		removed, marked, done := s.Sweep(now, idle, new(Cursor), 8)
 		assert.Equal(t, stays, removed == 0)
 		assert.Equal(t, stays, marked == 0)
 		assert.True(t, done)
-		found, _, aged := s.Hit(1, now)
+		found, _, age := s.Hit(1, now)
 		assert.Equal(t, stays, found)
-		assert.Equal(t, stays && now > seen, aged)
+		assert.Equal(t, stays && now > seen, age > 0)
 	}
 	for seen := Step(100); seen < 300; seen++ {
 		f(seen, seen, true)
@@ -89,10 +89,10 @@ func TestAges(t *testing.T) {
 func TestAgeStays(t *testing.T) {
 	var s Set
 	s.Add(1, false, 10)
-	_, _, aged := s.Hit(1, 9)
-	assert.False(t, aged)
-	_, _, aged = s.Hit(1, 10)
-	assert.False(t, aged)
+	_, _, age := s.Hit(1, 9)
+	assert.Zero(t, age)
+	_, _, age = s.Hit(1, 10)
+	assert.Zero(t, age)
 }
 
 func TestZeroFingerprint(t *testing.T) {
@@ -137,8 +137,8 @@ func TestSnapshot(t *testing.T) {
 		}
 		require.Equal(t, n, loaded.Len())
 		for i := range n {
-			found, marked, aged := loaded.Hit(random(uint32(i)), 77)
-			require.True(t, found && marked == (i%2 == 0) && !aged)
+			found, marked, age := loaded.Hit(random(uint32(i)), 77)
+			require.True(t, found && marked == (i%2 == 0) && age == 0)
 		}
 		assert.LessOrEqual(t, loaded.Bytes(), s.Bytes()*5/4, "%d series", n)
 		assert.Zero(t, spilled(&loaded))
