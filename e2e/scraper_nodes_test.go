@@ -121,7 +121,7 @@ func (f *kubelet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status := f.authorize(r)
 	page, ok := map[string]string{
 		"/metrics":          "# TYPE kubelet_running_pods gauge\nkubelet_running_pods 3\n",
-		"/metrics/cadvisor": "# TYPE container_cpu_usage_seconds_total counter\ncontainer_cpu_usage_seconds_total{pod=\"cart\"} 5\n",
+		"/metrics/cadvisor": "# TYPE container_cpu_usage_seconds_total counter\ncontainer_cpu_usage_seconds_total{container=\"app\",pod=\"cart\"} 5\n",
 	}[r.URL.Path]
 	if status == http.StatusOK && !ok {
 		status = http.StatusNotFound

@@ -40,10 +40,9 @@ func TestScraperAPIServer(t *testing.T) {
 	apiserver, err := url.Parse(k.URL)
 	require.NoError(t, err)
 	want := map[string]string{
-		"apiserver_request_total":            "Sum",
-		"apiserver_storage_objects":          "Gauge",
-		"apiserver_request_duration_seconds": "Histogram",
-		"etcd_request_duration_seconds":      "Histogram",
+		"apiserver_request_total":                "Sum",
+		"apiserver_storage_objects":              "Gauge",
+		"apiserver_request_sli_duration_seconds": "Histogram",
 	}
 	points := s.sink.WaitPoints(t, 30*time.Second, func(points []harness.Point) error {
 		if up := ups(points, job); up[apiserver.Host] != 1 {
