@@ -67,6 +67,9 @@ const noRule = -1
 
 // turnAway goes down the ladder of the verdict's action.
 func (w *walker) turnAway(v limit.Verdict, into func(*fold.Stream, outcome)) {
+	if v.Decision == limit.NoMemory {
+		w.p.tel.outOfMemory()
+	}
 	if !w.foldable {
 		w.counts.drop(malformed, v.Rule)
 		return

@@ -326,6 +326,13 @@ func (t *telemetry) flushRefused(err error) {
 	}
 }
 
+func (t *telemetry) outOfMemory() {
+	if !t.quiet("memory") {
+		t.logger.Warn("max_memory_mib is reached: new series are folded, or dropped where there is no stream for them; raise it, or lower the limits " +
+			"(told once a minute)")
+	}
+}
+
 // quiet tells whether the topic, one of a bounded set, has been logged within the last minute.
 func (t *telemetry) quiet(topic string) bool {
 	t.mu.Lock()

@@ -36,6 +36,8 @@ type walker struct {
 
 	// The hashes of the keys that points had at the same place before: those of one metric have the same keys, most often.
 	keys []hashedKey
+	// Of the points that come next.
+	hashes [block]uint64
 
 	// off the hot path, under the lock
 	locked  bool
@@ -161,17 +163,36 @@ type slice[P point] interface {
 	RemoveIf(remove func(P) bool)
 }
 
+// block is how many points are hashed before the first of them is looked up: so the lookups, which wait for memory, wait together.
+const block = 64
+
 func walkPoints[P point, S slice[P]](w *walker, points S) (empty bool) {
-	before := points.Len()
-	points.RemoveIf(func(p P) bool { return !pass(w, p) })
+	n := points.Len()
+	passing := 0
+	for passing < n && pass(w, points, passing, n) {
+		passing++
+	}
+	if passing < n { // most often all pass, and nothing has to move
+		i := -1
+		points.RemoveIf(func(P) bool {
+			i++
+			return i == passing || i > passing && !pass(w, points, i, n)
+		})
+	}
 	left := points.Len()
 	w.counts.outcomes[passed] += left
-	return before > 0 && left == 0
+	return n > 0 && left == 0
 }
 
-// pass tells whether a point passes. The usual case, a series that was admitted, takes no lock and allocates nothing.
-func pass[P point](w *walker, p P) bool {
-	h := ident.Mix(w.base, w.hash(p.Attributes()))
+// pass tells whether the point at i of n passes. It must be asked in order, and may look at the points behind i. The usual case, a series
+// that was admitted, takes no lock and allocates nothing.
+func pass[P point, S slice[P]](w *walker, points S, i, n int) bool {
+	if i%block == 0 {
+		for j := i; j < min(i+block, n); j++ {
+			w.hashes[j-i] = ident.Mix(w.base, w.hash(points.At(j).Attributes()))
+		}
+	}
+	p, h := points.At(i), w.hashes[i%block]
 	if w.leaf != nil && !p.Flags().NoRecordedValue() {
 		if found, observed, age := w.leaf.Series.Hit(h, w.step); found && (age == 0 || w.seen(p.Attributes(), age)) {
 			if observed {
@@ -192,11 +213,22 @@ func (w *walker) seen(attrs pcommon.Map, age series.Step) bool {
 	return w.leaf.See(w.attrs, w.step)
 }
 
-// hash does not depend on the attributes' order.
+// hash does not depend on the attributes' order. The usual case, a key that is known and a string, is here: calls would take a good
+// part of the time.
 func (w *walker) hash(m pcommon.Map) (sum uint64) {
 	i := 0
 	for key, value := range m.All() {
-		sum += valueHash(w.keyHash(i, key), value)
+		var h uint64
+		if i < len(w.keys) && w.keys[i].key == key {
+			h = w.keys[i].hash
+		} else {
+			h = w.keyHash(i, key)
+		}
+		if s := value.Str(); s != "" {
+			sum += ident.Str(h, s)
+		} else {
+			sum += valueHash(h, value)
+		}
 		i++
 	}
 	return sum

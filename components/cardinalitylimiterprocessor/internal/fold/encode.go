@@ -3,6 +3,7 @@ package fold
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 )
 
 // version is the first byte of the state. Another layout gets another one: an old state is then refused and the table begins empty.
@@ -29,6 +30,7 @@ const (
 // AppendBinary writes the whole state. Between Collect and Commit or Restore it is written as it is then: a table that reads it has what
 // was collected still in flight, and it is for its owner to say whether that got through.
 func (t *Table) AppendBinary(b []byte) []byte {
+	b = slices.Grow(b, 48*t.members.live+512*len(t.byKey)) // about
 	b = append(b, version, byte(t.cfg.Gauge))
 	b = binary.AppendUvarint(b, t.horizon)
 	b = binary.AppendUvarint(b, uint64(len(t.ended)))

@@ -82,7 +82,7 @@ func TestRefusedState(t *testing.T) {
 
 // A bit flip need not be found, that is for a checksum; what comes of it must do no harm.
 func TestFlippedState(t *testing.T) {
-	state := full(t, 2).AppendBinary(nil)
+	state := full(t, 1).AppendBinary(nil)
 	for i := range state {
 		for bit := range 8 {
 			state[i] ^= 1 << bit

@@ -1,15 +1,12 @@
 package fold
 
 import (
-	"fmt"
 	"maps"
 	"math/big"
-	"math/rand/v2"
 	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 )
 
 const second = 1_000_000_000
@@ -191,130 +188,4 @@ func exactly(t *testing.T, want, got float64) {
 	if want != got {
 		t.Errorf("want %v, got %v", want, got)
 	}
-}
-
-// TestOracle lets series come and go, begin anew, arrive late, be refused and be restarted, and holds every point that comes out to the
-// oracle.
-func TestOracle(t *testing.T) {
-	for kind := range kinds {
-		if kind == Gauge {
-			continue
-		}
-		t.Run(fmt.Sprint(kind), func(t *testing.T) {
-			for seed := range uint64(12) {
-				walk(t, kind, seed)
-				if t.Failed() {
-					t.Fatalf("seed %d", seed)
-				}
-			}
-		})
-	}
-}
-
-func walk(t *testing.T, kind Kind, seed uint64) {
-	rnd := rand.New(rand.NewPCG(seed, 1))
-	now := uint64(1000 * second)
-	table := NewTable(Config{Idle: 100 * second})
-	table.AddStream(Key{1, 1}, kind, []byte("meta"), now)
-	o := &oracle{kind: kind, members: map[int]*last{}, start: now}
-	sources := make([]source, 6)
-	for i := range sources {
-		sources[i] = source{rnd: rnd, kind: kind}
-		sources[i].restart(now - rnd.Uint64N(500*second))
-	}
-	touched := false
-	for range 300 {
-		now += 1 + rnd.Uint64N(second)
-		id := rnd.IntN(len(sources))
-		src := &sources[id]
-		switch rnd.IntN(20) {
-		case 0:
-			src.restart(now)
-		case 1:
-			touched = touched || o.members[id] != nil && kind.cumulative()
-			require.Equal(t, o.fold(id, &Point{NoValue: true}, nil), table.Fold(nil, Key{2, uint64(id)}, &Point{NoValue: true}, now))
-		case 2, 3:
-			collected, at := false, now
-			touched = touched || len(o.members) > 0 && kind.cumulative()
-			table.Collect(now, func(_ *Stream, p *Point) {
-				collected = true
-				assert.Equal(t, now, p.Time)
-				assert.Equal(t, o.start, p.Start)
-				assert.False(t, p.NoValue)
-				o.check(t, p)
-			})
-			require.Equal(t, touched, collected, "something to say")
-			o.fixed = o.fixed || collected
-			o.flight, touched = o.total, false
-			if !collected {
-				continue
-			}
-			if !kind.cumulative() {
-				o.total = nil
-			}
-			// Points go on coming before it is known what became of it.
-			if p, said := src.next(now); rnd.IntN(2) == 0 {
-				require.Equal(t, o.fold(id, p, said), table.Fold(table.Stream(Key{1, 1}), Key{2, uint64(id)}, p, now))
-				touched = true
-			}
-			if rnd.IntN(3) == 0 {
-				table = reread(t, table)
-			}
-			if rnd.IntN(3) == 0 {
-				table.Restore()
-				touched = true
-				if !kind.cumulative() {
-					o.total = o.total.add(o.flight, 1)
-				}
-				continue
-			}
-			table.Commit()
-			if !kind.cumulative() {
-				o.start = at
-			}
-		case 4:
-			table = reread(t, table)
-		case 5:
-			if len(o.members) < 2 || rnd.IntN(3) > 0 {
-				continue
-			}
-			// All but one are idle.
-			now += 200 * second
-			touched = touched || kind.cumulative()
-			if _, known := o.members[id]; known {
-				touched = true
-				p, said := src.next(now)
-				require.Equal(t, o.fold(id, p, said), table.Fold(nil, Key{2, uint64(id)}, p, now))
-				gone, streams := table.Sweep(now)
-				assert.Equal(t, len(o.members)-1, gone)
-				assert.Zero(t, streams)
-				for other := range sources {
-					if other != id {
-						o.forget(other)
-					}
-				}
-			}
-		default:
-			p := src.value // again, or late
-			said := src.said(&p)
-			if p.Time == 0 || rnd.IntN(8) > 0 {
-				next, new := src.next(now)
-				p, said = *next, new
-			} else if rnd.IntN(2) == 0 {
-				p.Time--
-			}
-			touched = true
-			require.Equal(t, o.fold(id, &p, said), table.Fold(table.Stream(Key{1, 1}), Key{2, uint64(id)}, &p, now))
-		}
-		_, n := table.Len()
-		require.Equal(t, len(o.members), n)
-	}
-}
-
-func reread(t *testing.T, table *Table) *Table {
-	t.Helper()
-	again := NewTable(table.cfg)
-	require.NoError(t, again.UnmarshalBinary(table.AppendBinary(nil)))
-	assert.Equal(t, table.Bytes()-table.members.bytes()-table.cells.bytes, again.Bytes()-again.members.bytes()-again.cells.bytes)
-	return again
 }

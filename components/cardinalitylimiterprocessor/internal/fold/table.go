@@ -22,9 +22,11 @@ type Table struct {
 	horizon uint64
 
 	// The member that was asked for last: a caller looks for it before it folds.
-	lastKey              Key
-	lastSlot, lastPlace  uint32
-	lastKnown            bool
+	lastKey   Key
+	lastSlot  uint32
+	lastKnown bool
+
+	// Scratch, so that nothing is allocated for a point.
 	diff                 []uint64
 	single               [1]uint64
 	point, other, change expo
@@ -65,11 +67,11 @@ func (t *Table) Member(k Key) *Stream {
 
 func (t *Table) find(k Key) (uint32, *member) {
 	if !t.lastKnown || t.lastKey != k {
-		slot, place, ok := t.members.find(k)
+		slot, _, ok := t.members.find(k)
 		if !ok {
 			return 0, nil
 		}
-		t.lastKey, t.lastSlot, t.lastPlace, t.lastKnown = k, slot, place, true
+		t.lastKey, t.lastSlot, t.lastKnown = k, slot, true
 	}
 	return t.lastSlot, t.members.at(t.lastSlot)
 }

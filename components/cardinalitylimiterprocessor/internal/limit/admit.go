@@ -105,9 +105,6 @@ func (l *Limiter) put(leaf *Leaf, h uint64, attrs []Attr, observed bool, now ser
 	}
 	for _, b := range leaf.budgets {
 		r := &l.rules[b.rule]
-		if !r.Observe && b.active > r.Max {
-			l.counts.Learned++
-		}
 		if b.active*10 >= r.Max*8 {
 			l.changed(b, leaf, Warned, "")
 		}
@@ -277,7 +274,7 @@ func (l *Limiter) changed(b *budget, leaf *Leaf, to State, attribute string) {
 	r := &l.rules[b.rule]
 	e := Event{Rule: r.Name, Budget: b.per, Place: leaf.Place, Service: leaf.Place.value(ResourcePrefix+serviceName, l.dims.Load()), From: b.state, To: to, Active: b.inUse(), Max: r.Max, Attribute: attribute}
 	if attribute == "" && leaf.hot != nil {
-		for _, key := range leaf.hot.decide() {
+		for _, key := range leaf.hot.guess() {
 			e.Attribute = leaf.hot.keys[key].name
 		}
 	}

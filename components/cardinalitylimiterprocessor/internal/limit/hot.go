@@ -44,9 +44,17 @@ func (k *hotKeys) see(h uint64, attrs []Attr) {
 	}
 }
 
-// decide names the attributes that explode: the one with most values, and those with at least half as many. None when it has few
-// values, or few for that many series.
+// decide names the attributes that explode, and stays with them.
 func (k *hotKeys) decide() []uint64 {
+	if k.found == nil {
+		k.found = k.guess()
+	}
+	return k.found
+}
+
+// guess names the attribute with most values, and those with at least half as many. None when it has few values, or few for that
+// many series.
+func (k *hotKeys) guess() (hot []uint64) {
 	if k.found != nil {
 		return k.found
 	}
@@ -59,8 +67,8 @@ func (k *hotKeys) decide() []uint64 {
 	}
 	for hash, key := range k.keys {
 		if 2*key.values.Estimate() >= most {
-			k.found = append(k.found, hash)
+			hot = append(hot, hash)
 		}
 	}
-	return k.found
+	return hot
 }

@@ -81,7 +81,9 @@ func (f *Leaf) See(attrs []Attr, now series.Step) (done bool) {
 	return true
 }
 
-// Observer is the rule that would have turned away the series of the leaf that are marked.
+const noObserver = -1
+
+// Observer is the rule that would have turned away the series of the leaf that are marked; -1 when the rules observe it no longer.
 func (f *Leaf) Observer() int { return int(f.observer.Load()) }
 
 // leafTable finds leaves without a lock. Writers need the caller's.

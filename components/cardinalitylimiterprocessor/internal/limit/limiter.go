@@ -45,7 +45,7 @@ type Limiter struct {
 
 // Counts are totals since the start.
 type Counts struct {
-	Admitted, Expired, Learned int64
+	Admitted, Expired int64
 }
 
 // Event is a budget's change of state.
@@ -130,6 +130,7 @@ const leafBytes = 320 // with its place and its share of the tables
 func (l *Limiter) attach(leaf *Leaf) {
 	leaf.budgets, leaf.values = nil, nil
 	var fresh []*budget
+	leaf.observer.Store(noObserver)
 	for i := range l.rules {
 		r := &l.rules[i]
 		if !r.matches(leaf.Place.Metric) || l.opts.Allow != nil && l.opts.Allow.MatchString(leaf.Place.Metric) {
@@ -149,6 +150,9 @@ func (l *Limiter) attach(leaf *Leaf) {
 		}
 		b.rule = i
 		b.leafs++
+		if r.Observe && leaf.Observer() == noObserver {
+			leaf.observer.Store(int32(i)) //nolint:gosec // few rules
+		}
 		if r.Values() {
 			leaf.values = append(leaf.values, b)
 		} else {

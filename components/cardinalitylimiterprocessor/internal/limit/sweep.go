@@ -60,10 +60,21 @@ func (l *Limiter) sweepLeaf(leaf *Leaf, now series.Step, words int) (done bool) 
 	l.charge(leaf, marked-removed, false)
 	l.charge(leaf, -marked, true)
 	l.counts.Expired += int64(removed)
+	if done && leaf.hot != nil && !leaf.fillsUp(l.rules) {
+		l.takeExtra(-leaf.hot.bytes())
+		leaf.hot = nil
+		leaf.curious.Store(false)
+	}
 	if done && leaf.Series.Len() == 0 && !leaf.dead && now-leaf.touched > l.opts.Idle {
 		l.detach(leaf)
 	}
 	return done
+}
+
+// fillsUp tells whether one of the leaf's budgets is a quarter full: only then it matters which attribute explodes. Half full is where
+// that begins to be looked at.
+func (f *Leaf) fillsUp(rules []Rule) bool {
+	return slices.ContainsFunc(f.budgets, func(b *budget) bool { return 4*b.active >= rules[b.rule].Max })
 }
 
 // bury takes the leaves out that died.

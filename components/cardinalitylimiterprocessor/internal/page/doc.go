@@ -11,8 +11,7 @@
 //	problems[]         level (bad, warn, note), text, advice; the worst first
 //	series             admitted now
 //	leaves, bytes      the finest combinations that rules tell apart, and the memory for all of it
-//	admitted, expired, learned
-//	                   series since the start; learned are those that only passed while learning
+//	admitted, expired  series since the start
 //	rules[]            name, per[], unit (series or values), max, action, observe, budgets, limited, active, utilization of the fullest,
 //	                   demand (about so many there would be without the limit, in the budget that wants most)
 //	budgets[]          the fullest: rule, per[] of {key, value}, unit, active, max, utilization (1 is full), demand (about so many different

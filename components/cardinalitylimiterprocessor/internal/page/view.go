@@ -21,7 +21,6 @@ type status struct {
 	Bytes      int              `json:"bytes"`
 	Admitted   int64            `json:"admitted"`
 	Expired    int64            `json:"expired"`
-	Learned    int64            `json:"learned"`
 	Rules      []rule           `json:"rules"`
 	Budgets    []budget         `json:"budgets"`
 	Metrics    []metric         `json:"metrics"`
@@ -143,7 +142,7 @@ func (s *server) status(top int) status {
 	out := status{
 		Time: s.now(), Started: f.Started, Learning: f.Learning,
 		Series: r.Series, Leaves: r.Leaves, Bytes: r.Bytes,
-		Admitted: r.Counts.Admitted, Expired: r.Counts.Expired, Learned: r.Counts.Learned,
+		Admitted: r.Counts.Admitted, Expired: r.Counts.Expired,
 		Rules: rules, Budgets: budgetsOf(r.Budgets, rules), Metrics: metricsOf(r.Metrics),
 		Points: orEmpty(f.Points), Dropped: orEmpty(f.Dropped),
 		Overflow: overflow{f.Streams, f.MaxStreams, f.Members, f.Bytes, f.MaxBytes},
