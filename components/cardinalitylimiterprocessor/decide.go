@@ -22,6 +22,9 @@ func decide[P point](w *walker, p P, h uint64) (pass bool) {
 		switch {
 		case w.leaf != nil && w.leaf.Series.Has(h):
 			w.todo = append(w.todo, todo{outcome: ended, leafKey: w.leafKey, ended: h})
+			w.ended++
+			return true
+		case limits.ForgetOld(h, w.oldKeys):
 			return true
 		case folds.Member(key) != nil:
 			note(w, p, key, folds.Member(key), outcomeOf(folds.Member(key)), noRule)
@@ -31,12 +34,13 @@ func decide[P point](w *walker, p P, h uint64) (pass bool) {
 		return false
 	}
 	w.leaf = limits.Leaf(w.leafKey, w.step, w.place)
-	if w.leaf != nil && w.leaf.Free() {
+	if w.leaf != nil && w.leaf.Free() || w.leaf == nil && !limits.Limits(w.metric.Name()) {
 		return true
 	}
 	if w.leaf != nil {
 		if found, observed, _ := w.leaf.Series.Hit(h, w.step); found {
 			limits.Refresh(w.leaf, h, w.attrs, w.step)
+			w.goesOn(h)
 			if observed {
 				w.observe(w.leaf.Observer())
 			}
@@ -44,6 +48,7 @@ func decide[P point](w *walker, p P, h uint64) (pass bool) {
 		}
 	}
 	if s := folds.Member(key); s != nil { // once folded, always folded while it is active
+		limits.Touch(w.leaf, w.attrs, w.step)
 		note(w, p, key, s, outcomeOf(s), noRule)
 		return false
 	}
@@ -110,6 +115,7 @@ func (w *walker) lock() {
 	}
 	w.locked = true
 	w.p.mu.Lock()
+	w.p.latest = max(w.p.latest, w.now)
 	limits := w.p.limits
 	if dims, _ := limits.ResourceKeys(); !sameSlice(dims, w.dims) { // the rules have changed meanwhile
 		w.hashResource()
@@ -186,6 +192,9 @@ func (w *walker) attributesSecond() (sum uint64) {
 }
 
 func (w *walker) observe(rule int) {
+	if rule < 0 {
+		return // it was marked for a rule that is gone
+	}
 	w.counts.observed++
 	w.counts.byRule(rule, observed, 1)
 }

@@ -9,8 +9,29 @@ import (
 	"github.com/sluice-otel/sluice/components/cardinalitylimiterprocessor/internal/fold"
 )
 
-// maxExemplars is how many a folded point has at most.
-const maxExemplars = 8
+const (
+	// maxExemplars is how many a folded point has at most.
+	maxExemplars = 8
+	// maxExemplarSize bounds the attributes of one, and
+	maxExemplarSize = 1 << 10
+	// maxReservoirs the streams that have any in an interval.
+	maxReservoirs = 1000
+)
+
+// fits tells whether there is room for one more attribute.
+func fits(key string, value pcommon.Value, size *int) bool {
+	n := len(key) + 8
+	if value.Type() == pcommon.ValueTypeStr {
+		n += len(value.Str())
+	} else if value.Type() > pcommon.ValueTypeBool {
+		return false // maps, lists and bytes
+	}
+	if *size+n > maxExemplarSize {
+		return false
+	}
+	*size += n
+	return true
+}
 
 // reservoir keeps a fair choice of all exemplars that a stream got in an interval.
 type reservoir struct {
@@ -45,8 +66,10 @@ func takeExemplars[P point](p P) []pmetric.Exemplar {
 	for i := max(0, from.Len()-maxExemplars); i < from.Len(); i++ {
 		e := pmetric.NewExemplar()
 		from.At(i).CopyTo(e)
+		size := 0
+		e.FilteredAttributes().RemoveIf(func(key string, value pcommon.Value) bool { return !fits(key, value, &size) })
 		for key, value := range p.Attributes().All() {
-			if _, has := e.FilteredAttributes().Get(key); !has {
+			if _, has := e.FilteredAttributes().Get(key); !has && fits(key, value, &size) {
 				value.CopyTo(e.FilteredAttributes().PutEmpty(key))
 			}
 		}
@@ -60,6 +83,9 @@ func (p *limiter) keepExemplars(stream fold.Key, exemplars []pmetric.Exemplar) {
 		return
 	}
 	r := p.exemplars[stream]
+	if r == nil && len(p.exemplars) >= maxReservoirs {
+		return
+	}
 	if r == nil {
 		r = &reservoir{}
 		p.exemplars[stream] = r

@@ -43,7 +43,9 @@ func (p *limiter) flush(ctx context.Context) error {
 	defer p.flushing.Unlock()
 	md, points, state, exemplars := p.collect()
 	if points == 0 {
-		p.commit()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.folds.Commit()
 		return nil
 	}
 	// Before they are sent: a total that was sent and is forgotten would go back after a crash.
@@ -58,7 +60,9 @@ func (p *limiter) flush(ctx context.Context) error {
 		p.giveBack(exemplars)
 		return err
 	}
-	p.commit()
+	state = p.commit()
+	// Deltas that were sent must not be sent again after a crash.
+	p.saveFolds(ctx, state)
 	return nil
 }
 
@@ -67,7 +71,9 @@ func (p *limiter) collect() (md pmetric.Metrics, points int, state []byte, exemp
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	md = pmetric.NewMetrics()
-	p.folds.Collect(p.unixNano(), func(s *fold.Stream, point *fold.Point) {
+	// It goes on where the clock was set back: streams that wait for it would be silent.
+	p.latest = max(p.unixNano(), p.latest+1)
+	p.folds.Collect(p.latest, func(s *fold.Stream, point *fold.Point) {
 		one, err := describe(s)
 		if err != nil || one.MetricCount() != 1 { // we wrote it ourselves
 			p.tel.dropFolded(1, malformed)
@@ -82,16 +88,18 @@ func (p *limiter) collect() (md pmetric.Metrics, points int, state []byte, exemp
 		points++
 	})
 	exemplars, p.exemplars = p.exemplars, map[fold.Key]*reservoir{}
-	if p.store.client != nil && points > 0 {
-		state = p.folds.AppendBinary(nil)
+	if points > 0 {
+		state = p.foldState()
 	}
 	return md, points, state, exemplars
 }
 
-func (p *limiter) commit() {
+// commit lets go of the interval. It gives what the storage must know then.
+func (p *limiter) commit() (state []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.folds.Commit()
+	return p.foldState()
 }
 
 // giveBack folds the interval back.
@@ -112,7 +120,7 @@ func (p *limiter) lastFlush(ctx context.Context) {
 	p.flushing.Lock()
 	defer p.flushing.Unlock()
 	p.mu.Lock()
-	state := p.folds.AppendBinary(nil)
+	state := p.foldState()
 	p.mu.Unlock()
 	stored := p.saveFolds(ctx, state)
 	if err == nil || stored {

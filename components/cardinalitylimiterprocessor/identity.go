@@ -48,7 +48,7 @@ func metricHash(h ident.Hasher, m pmetric.Metric, kind fold.Kind, monotonic bool
 	return ident.Mix(x, uint64(kind))
 }
 
-// kindOf is false for metrics without points and of temporalities that are none.
+// kindOf is not ok for metrics without points and of temporalities that are none.
 func kindOf(m pmetric.Metric) (kind fold.Kind, monotonic, ok bool) {
 	pick := func(t pmetric.AggregationTemporality, delta, cumulative fold.Kind) (fold.Kind, bool, bool) {
 		switch t {
@@ -57,7 +57,7 @@ func kindOf(m pmetric.Metric) (kind fold.Kind, monotonic, ok bool) {
 		case pmetric.AggregationTemporalityCumulative:
 			return cumulative, monotonic, true
 		default:
-			return 0, false, false
+			return unknownKind(m), monotonic, false
 		}
 	}
 	switch m.Type() {
@@ -77,6 +77,9 @@ func kindOf(m pmetric.Metric) (kind fold.Kind, monotonic, ok bool) {
 	case pmetric.MetricTypeSummary:
 		return fold.Summary, false, true
 	default:
-		return 0, false, false
+		return unknownKind(m), false, false
 	}
 }
+
+// unknownKind tells metrics apart that cannot be folded.
+func unknownKind(m pmetric.Metric) fold.Kind { return fold.Kind(128 + m.Type()) } //nolint:gosec // a small enum

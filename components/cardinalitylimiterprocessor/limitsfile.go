@@ -50,6 +50,7 @@ func (p *limiter) readLimits(first bool) error {
 	if err == nil {
 		p.file.loaded = p.now()
 		p.setRules(rules)
+		p.folds.Release()
 	}
 	p.mu.Unlock()
 	p.tel.reloaded(p.file.path, err)

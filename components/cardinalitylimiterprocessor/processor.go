@@ -38,7 +38,9 @@ type limiter struct {
 	limits    *limit.Limiter
 	folds     *fold.Table
 	exemplars map[fold.Key]*reservoir
-	rules     []string // their names
+	rules     []limit.Rule
+	ruleNames []string
+	latest    uint64 // time of what came or went last
 	learning  bool
 	lastLook  look
 
@@ -66,11 +68,15 @@ func newProcessor(set processor.Settings, cfg *Config, next consumer.Metrics) (*
 	if id, ok := set.Resource.Attributes().Get("service.instance.id"); ok {
 		p.writer = id.AsString()
 	}
+	if name := set.ID.Name(); name != "" && p.writer != "" {
+		p.writer += "/" + name // another limiter in the same collector writes streams of its own
+	}
 	for _, name := range cfg.Protect {
 		p.protect[name] = true
 	}
 	p.file.path = cfg.LimitsFile
 	p.walkers.New = func() any { return &walker{p: p, counts: newCounts()} }
+	p.rules = compile(cfg.Rules)
 	p.begin(rand.Uint64()) //nolint:gosec // runtime's generator, seeded by the system: not to be guessed from outside
 	var err error
 	if p.tel, err = newTelemetry(set.TelemetrySettings); err != nil {
@@ -87,14 +93,15 @@ func (p *limiter) begin(seed uint64) {
 	p.folds = fold.NewTable(fold.Config{
 		Gauge: gaugeFoldOf(p.cfg.Overflow.Gauge), MaxStreams: p.cfg.Overflow.MaxStreams, MaxBytes: memory / foldedPart, Idle: p.cfg.IdleTimeout,
 	})
-	p.setRules(compile(p.cfg.Rules))
+	p.setRules(p.rules)
 }
 
 func (p *limiter) setRules(rules []limit.Rule) {
+	p.rules = rules
 	p.limits.SetRules(rules)
-	p.rules = p.rules[:0:0]
+	p.ruleNames = p.ruleNames[:0:0]
 	for i := range rules {
-		p.rules = append(p.rules, rules[i].Name)
+		p.ruleNames = append(p.ruleNames, rules[i].Name)
 	}
 }
 
@@ -107,10 +114,10 @@ func (p *limiter) Start(ctx context.Context, host component.Host) error {
 	if err := p.store.open(ctx, host, p.cfg.Storage, p.id, p.tel); err != nil {
 		return err
 	}
-	known := p.restore(ctx)
 	if err := p.readLimits(true); err != nil {
 		return err
 	}
+	known := p.restore(ctx) // by the rules that hold
 	p.learn(!known && p.cfg.StartupGrace > 0)
 	p.saveSeries(ctx, !known) // the seed: what is folded means nothing without it
 	if err := p.serve(); err != nil {
@@ -175,7 +182,7 @@ func (p *limiter) settle(w *walker) {
 
 func (p *limiter) do(w *walker, t *todo) {
 	if t.outcome == ended {
-		if leaf := p.limits.Find(t.leafKey); leaf != nil {
+		if leaf := p.limits.Find(t.leafKey); leaf != nil && t.ended != 0 {
 			p.limits.Forget(leaf, t.ended)
 		}
 		return
@@ -196,8 +203,8 @@ func (p *limiter) do(w *walker, t *todo) {
 func (p *limiter) ruleName(i int) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if i < len(p.rules) {
-		return p.rules[i]
+	if i < len(p.ruleNames) {
+		return p.ruleNames[i]
 	}
 	return "unknown" // the rules have changed in this moment
 }

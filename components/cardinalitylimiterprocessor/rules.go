@@ -98,7 +98,7 @@ func globs(names []string) *regexp.Regexp {
 	for _, name := range names {
 		patterns = append(patterns, strings.ReplaceAll(regexp.QuoteMeta(name), `\*`, ".*"))
 	}
-	return regexp.MustCompile("^(?:" + strings.Join(patterns, "|") + ")$")
+	return regexp.MustCompile("(?s)^(?:" + strings.Join(patterns, "|") + ")$")
 }
 
 func distinctNames(rules []RuleConfig) error {

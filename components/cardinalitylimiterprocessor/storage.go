@@ -125,17 +125,40 @@ func (p *limiter) restore(ctx context.Context) (known bool) {
 		p.tel.storageError("the stored series are refused, and learnt anew during startup_grace", err)
 		return false
 	}
-	foldSeed, data, err := p.store.get(ctx, keyFolds)
-	if err == nil && data != nil {
-		if err = errDamaged; foldSeed == seed {
-			err = p.folds.UnmarshalBinary(data)
-		}
-	}
+	err = p.restoreFolds(ctx, seed)
 	if err != nil {
 		p.store.note(time.Time{}, err)
 		p.tel.storageError("the stored totals of folded series are refused, and start again", err)
 	}
 	return true
+}
+
+func (p *limiter) restoreFolds(ctx context.Context, seed uint64) error {
+	foldSeed, data, err := p.store.get(ctx, keyFolds)
+	if err != nil || data == nil {
+		return err
+	}
+	if foldSeed != seed || len(data) < 8 {
+		return errDamaged
+	}
+	if err := p.folds.UnmarshalBinary(data[8:]); err != nil {
+		return err
+	}
+	if binary.LittleEndian.Uint64(data) != p.rulesHash() {
+		p.folds.Release() // they may fit now
+	}
+	return nil
+}
+
+// rulesHash tells whether the rules are the ones by which series were folded.
+func (p *limiter) rulesHash() uint64 { return xxh3.HashString(fmt.Sprint(p.rules)) }
+
+// foldState is what the storage must know of what is folded. It needs the lock.
+func (p *limiter) foldState() []byte {
+	if p.store.client == nil {
+		return nil
+	}
+	return p.folds.AppendBinary(binary.LittleEndian.AppendUint64(nil, p.rulesHash()))
 }
 
 // saveSeries stores the admitted series, if others are admitted than the last time, and not all the time.

@@ -32,6 +32,9 @@ func (w *walker) replacedStream(marks []bool) *fold.Stream {
 	var sum, second uint64
 	for i := range w.attrs {
 		h := w.attrs[i].Hash
+		if w.isWriter(i) {
+			continue
+		}
 		if marks[i] {
 			h = ident.Str(w.attrs[i].KeyHash, w.p.cfg.Overflow.Placeholder)
 		}
@@ -76,7 +79,7 @@ func (w *walker) overflowStream(per []string) *fold.Stream {
 		}
 	}
 	for i := range w.attrs {
-		if w.attrs[i].Protected {
+		if w.attrs[i].Protected && !w.isWriter(i) {
 			sums[2] += w.attrs[i].Hash
 			sums[3] += ident.Mix(w.attrs[i].Hash, second)
 		}
@@ -94,6 +97,9 @@ func (w *walker) overflowStream(per []string) *fold.Stream {
 		func(i int) bool { return w.attrs[i].Protected },
 		func(to pcommon.Map) { to.PutBool(overflowKey, true) })
 }
+
+// isWriter tells whether an attribute names a collector that has folded before: in our streams it is replaced by ours.
+func (w *walker) isWriter(i int) bool { return w.p.writer != "" && w.attrs[i].Key == writerKey }
 
 // addStream describes a new stream; nil when there are too many.
 func (w *walker) addStream(key fold.Key, o outcome, resource func(string) bool, keep func(int) bool, mark func(pcommon.Map)) *fold.Stream {

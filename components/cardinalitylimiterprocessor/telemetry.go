@@ -260,6 +260,14 @@ func label(s string) string {
 	return strings.ToValidUTF8(s, "?")
 }
 
+func labels(list []string) []string {
+	short := make([]string, 0, len(list))
+	for _, s := range list {
+		short = append(short, label(s))
+	}
+	return short
+}
+
 func (t *telemetry) dropFolded(n int, why reason) {
 	t.mu.Lock()
 	t.drops[string(why)] += int64(n)
@@ -276,14 +284,14 @@ func (t *telemetry) tell(events []limit.Event) {
 			continue
 		}
 		fields := []zap.Field{
-			zap.String("rule", e.Rule), zap.Strings("budget", e.Budget), zap.Stringer("from", e.From), zap.Stringer("to", e.To),
+			zap.String("rule", e.Rule), zap.Strings("budget", labels(e.Budget)), zap.Stringer("from", e.From), zap.Stringer("to", e.To),
 			zap.Int("active", e.Active), zap.Int("limit", e.Max),
 		}
 		if e.Place != nil {
-			fields = append(fields, zap.String("metric", e.Place.Metric), zap.String("service", e.Service))
+			fields = append(fields, zap.String("metric", label(e.Place.Metric)), zap.String("service", label(e.Service)))
 		}
 		if e.Attribute != "" {
-			fields = append(fields, zap.String("attribute", e.Attribute))
+			fields = append(fields, zap.String("attribute", label(e.Attribute)))
 		}
 		switch e.To {
 		case limit.Limited:

@@ -50,6 +50,7 @@ type walker struct {
 	todo    []todo
 	arena   arena
 	counts  counts
+	ended   int // entries of todo that free a place
 	events  []limit.Event
 }
 
@@ -195,6 +196,9 @@ func pass[P point, S slice[P]](w *walker, points S, i, n int) bool {
 	p, h := points.At(i), w.hashes[i%block]
 	if w.leaf != nil && !p.Flags().NoRecordedValue() {
 		if found, observed, age := w.leaf.Series.Hit(h, w.step); found && (age == 0 || w.seen(p.Attributes(), age)) {
+			if w.ended > 0 {
+				w.goesOn(h)
+			}
 			if observed {
 				w.observe(w.leaf.Observer())
 			}
@@ -211,6 +215,15 @@ func (w *walker) seen(attrs pcommon.Map, age series.Step) bool {
 	}
 	w.readAttributes(attrs)
 	return w.leaf.See(w.attrs, w.step)
+}
+
+// goesOn is for a series that ended earlier in the same batch.
+func (w *walker) goesOn(h uint64) {
+	for i := range w.todo {
+		if t := &w.todo[i]; t.outcome == ended && t.ended == h {
+			t.leafKey, t.ended = 0, 0
+		}
+	}
 }
 
 // hash does not depend on the attributes' order. The usual case, a key that is known and a string, is here: calls would take a good

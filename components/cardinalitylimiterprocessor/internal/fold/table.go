@@ -181,15 +181,15 @@ func (t *Table) forget(slot uint32) {
 	t.lastKnown = false
 }
 
-// Sweep forgets the members that have been idle, and streams that have been without members as long. The end of a cumulative stream is
-// a point of its own, so it goes with the Commit after the next Collect; it is counted here, once.
-func (t *Table) Sweep(now uint64) (forgotten, streams int) {
-	if t.idle <= 0 {
-		return 0, 0
-	}
-	at := int64(seconds(now))
+// Release lets go of all members, so that their series may be judged by other rules. What they counted stays in the streams; those that come
+// back into a stream count on from there.
+func (t *Table) Release() {
+	t.forgetIf(func(*member) bool { return true })
+}
+
+func (t *Table) forgetIf(gone func(*member) bool) (forgotten int) {
 	for slot := range t.members.used {
-		if m := t.members.at(slot); m.seen != never && at-int64(m.seen) > t.idle {
+		if m := t.members.at(slot); m.seen != never && gone(m) {
 			t.forget(slot)
 			forgotten++
 		}
@@ -197,6 +197,17 @@ func (t *Table) Sweep(now uint64) (forgotten, streams int) {
 	if t.members.live == 0 {
 		t.members = members{}
 	}
+	return forgotten
+}
+
+// Sweep forgets the members that have been idle, and streams that have been without members as long. The end of a cumulative stream is
+// a point of its own, so it goes with the Commit after the next Collect; it is counted here, once.
+func (t *Table) Sweep(now uint64) (forgotten, streams int) {
+	if t.idle <= 0 {
+		return 0, 0
+	}
+	at := int64(seconds(now))
+	forgotten = t.forgetIf(func(m *member) bool { return at-int64(m.seen) > t.idle })
 	for _, s := range t.streams {
 		if s == nil || s.members > 0 || s.inFlight || s.ending || s.cur.got || at-int64(seconds(s.seen)) <= t.idle {
 			continue

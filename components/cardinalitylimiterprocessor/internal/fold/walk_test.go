@@ -17,7 +17,7 @@ func TestOracle(t *testing.T) {
 			continue
 		}
 		t.Run(fmt.Sprint(kind), func(t *testing.T) {
-			for seed := range uint64(12) {
+			for seed := range uint64(8) {
 				walk(t, kind, seed)
 				if t.Failed() {
 					t.Fatalf("seed %d", seed)

@@ -138,6 +138,14 @@ func (l *Limiter) Refresh(leaf *Leaf, h uint64, attrs []Attr, now series.Step) {
 	}
 }
 
+// Touch notes that a series is active that was turned away: its values are in the output, but for those that were replaced.
+func (l *Limiter) Touch(leaf *Leaf, attrs []Attr, now series.Step) {
+	if leaf != nil {
+		leaf.touched = now
+		leaf.See(attrs, now)
+	}
+}
+
 // Forget frees the place of a series that has ended; false when it had none.
 func (l *Limiter) Forget(leaf *Leaf, h uint64) bool {
 	found, marked := leaf.Series.Remove(h)
@@ -212,7 +220,7 @@ func (l *Limiter) addValues(b *budget, leaf *Leaf, attrs []Attr, now series.Step
 		}
 		if v == nil {
 			v = b.addKey(a)
-			l.bytes += budgetBytes
+			l.bytes += v.bytes()
 		}
 		if found, _, _ := v.set.Hit(a.Hash, now); found || v.set.Len() >= limit {
 			continue

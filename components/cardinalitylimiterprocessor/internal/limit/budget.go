@@ -45,6 +45,18 @@ func (b *budget) addKey(a *Attr) *values {
 	return v
 }
 
+// dropValues forgets all values, and tells how many bytes that were.
+func (b *budget) dropValues() (bytes int) {
+	for _, v := range b.values {
+		bytes += v.bytes()
+	}
+	b.values = nil
+	b.list.Store(nil)
+	return bytes
+}
+
+func (v *values) bytes() int { return budgetBytes + len(v.name) + v.set.Bytes() }
+
 // publish lets readers without the lock see which attributes there are.
 func (b *budget) publish() {
 	list := slices.Collect(maps.Values(b.values))
@@ -57,12 +69,13 @@ func (b *budget) see(attrs []Attr, now series.Step) (known bool) {
 	if list == nil {
 		return false
 	}
+	known = true
 	for i := range attrs {
 		if a := &attrs[i]; !a.Protected && !seeOne(*list, a, now) {
-			return false
+			known = false
 		}
 	}
-	return true
+	return known
 }
 
 func seeOne(list []*values, a *Attr, now series.Step) bool {
@@ -97,7 +110,7 @@ const (
 func (b *budget) bytes() int {
 	n := budgetBytes
 	for _, v := range b.values {
-		n += budgetBytes + v.set.Bytes()
+		n += v.bytes()
 	}
 	return n
 }

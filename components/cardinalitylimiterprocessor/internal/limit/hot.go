@@ -13,6 +13,7 @@ const (
 type hotKeys struct {
 	keys   map[uint64]*hotKey
 	series series.Sketch
+	names  int      // bytes
 	found  []uint64 // hashes of the keys, once a series did not fit: they stay the same, so that what is replaced does
 }
 
@@ -23,7 +24,7 @@ type hotKey struct {
 
 const hotKeyBytes = 1024 + 64
 
-func (k *hotKeys) bytes() int { return hotKeyBytes * (1 + len(k.keys)) }
+func (k *hotKeys) bytes() int { return hotKeyBytes*(1+len(k.keys)) + k.names }
 
 func (k *hotKeys) see(h uint64, attrs []Attr) {
 	k.series.Add(h)
@@ -39,6 +40,7 @@ func (k *hotKeys) see(h uint64, attrs []Attr) {
 			}
 			key = &hotKey{name: a.Key}
 			k.keys[a.KeyHash] = key
+			k.names += len(a.Key)
 		}
 		key.values.Add(a.Hash)
 	}

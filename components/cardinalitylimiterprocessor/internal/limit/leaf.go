@@ -40,6 +40,7 @@ type Leaf struct {
 	Place  *Place
 
 	key     uint64
+	dims    *dims
 	budgets []*budget // of rules on series, in the rules' order
 	values  []*budget // of rules on values
 	free    atomic.Bool
@@ -68,17 +69,13 @@ func (f *Leaf) Due(now, age series.Step) bool {
 
 // See notes that the values of a series are in use. It needs no lock. When it is false, Refresh has to do it.
 func (f *Leaf) See(attrs []Attr, now series.Step) (done bool) {
-	if f.curious.Load() {
-		return false
-	}
+	done = !f.curious.Load()
 	if budgets := f.watch.Load(); budgets != nil {
 		for _, b := range *budgets {
-			if !b.see(attrs, now) {
-				return false
-			}
+			done = b.see(attrs, now) && done
 		}
 	}
-	return true
+	return done
 }
 
 const noObserver = -1

@@ -98,6 +98,14 @@ func (l *Limiter) ResourceKeys() (keys []string, scope bool) {
 	return d.resource, d.scope
 }
 
+// Limits tells whether a rule is for the metric.
+func (l *Limiter) Limits(metric string) bool {
+	if l.opts.Allow != nil && l.opts.Allow.MatchString(metric) {
+		return false
+	}
+	return slices.ContainsFunc(l.rules, func(r Rule) bool { return r.matches(metric) })
+}
+
 // Learn lets series pass up to twice the limits: at a start that remembers nothing, the first to come are not the ones to keep.
 func (l *Limiter) Learn(on bool) { l.learning = on }
 
@@ -117,7 +125,7 @@ func (l *Limiter) Leaf(key uint64, now series.Step, place func() *Place) *Leaf {
 	if l.bytes+leafBytes > l.opts.MaxBytes {
 		return nil
 	}
-	leaf := &Leaf{key: key, Place: place(), touched: now}
+	leaf := &Leaf{key: key, Place: place(), dims: l.dims.Load(), touched: now}
 	l.attach(leaf)
 	l.leaves.add(leaf)
 	l.bytes += leafBytes + leaf.Place.size()
@@ -126,49 +134,23 @@ func (l *Limiter) Leaf(key uint64, now series.Step, place func() *Place) *Leaf {
 
 const leafBytes = 320 // with its place and its share of the tables
 
-// attach finds the leaf's budgets, and makes those that are new.
+// attach finds the leaf's budgets, makes those that are new, and charges them with what the leaf has: after a change of the rules or a
+// restart, or when it comes back from the dead. A leaf of earlier rules has the budgets that its dimensions tell.
 func (l *Limiter) attach(leaf *Leaf) {
 	leaf.budgets, leaf.values = nil, nil
-	var fresh []*budget
 	leaf.observer.Store(noObserver)
-	for i := range l.rules {
-		r := &l.rules[i]
-		if !r.matches(leaf.Place.Metric) || l.opts.Allow != nil && l.opts.Allow.MatchString(leaf.Place.Metric) {
-			continue
-		}
-		key, per := l.budgetOf(i, leaf.Place)
-		b := l.budgets[key]
-		if b == nil {
-			b = &budget{key: key, per: per}
-			l.budgets[key] = b
-			l.bytes += budgetBytes
-			if r.Values() {
-				b.values = map[uint64]*values{}
-			} else if r.Reserve > 0 {
-				fresh = append(fresh, b)
+	if l.opts.Allow == nil || !l.opts.Allow.MatchString(leaf.Place.Metric) {
+		for i := range l.rules {
+			if r := &l.rules[i]; r.matches(leaf.Place.Metric) && leaf.dims.know(r) {
+				l.attachTo(leaf, i)
 			}
 		}
-		b.rule = i
-		b.leafs++
-		if r.Observe && leaf.Observer() == noObserver {
-			leaf.observer.Store(int32(i)) //nolint:gosec // few rules
-		}
-		if r.Values() {
-			leaf.values = append(leaf.values, b)
-		} else {
-			leaf.budgets = append(leaf.budgets, b)
+	}
+	for _, b := range leaf.budgets {
+		if r := &l.rules[b.rule]; b.leafs == 1 && r.Reserve > 0 && b.granted == 0 {
+			l.grant(b, leaf)
 		}
 	}
-	for _, b := range fresh {
-		var parents []*budget
-		for _, other := range leaf.budgets {
-			if r := &l.rules[other.rule]; other != b && !r.Observe && coarser(r.Per, l.rules[b.rule].Per) {
-				parents = append(parents, other)
-			}
-		}
-		b.grant(l.rules[b.rule].Reserve, parents, l.limit)
-	}
-	// What it has already, after a change of the rules or a restart, or when it comes back from the dead.
 	n, marked := leaf.Series.Len(), leaf.marked
 	leaf.marked = 0
 	l.charge(leaf, n-marked, false)
@@ -181,6 +163,46 @@ func (l *Limiter) attach(leaf *Leaf) {
 	}
 }
 
+func (l *Limiter) attachTo(leaf *Leaf, rule int) {
+	r := &l.rules[rule]
+	key, per := l.budgetOf(rule, leaf)
+	b := l.budgets[key]
+	if b == nil {
+		b = &budget{key: key, per: per}
+		l.budgets[key] = b
+		l.bytes += budgetBytes
+	}
+	if b.leafs == 0 { // new, or left from earlier rules
+		switch {
+		case !r.Values():
+			l.bytes -= b.dropValues()
+		case b.values == nil:
+			b.values = map[uint64]*values{}
+		}
+	}
+	b.rule = rule
+	b.leafs++
+	if r.Observe && leaf.Observer() == noObserver {
+		leaf.observer.Store(int32(rule)) //nolint:gosec // few rules
+	}
+	if r.Values() {
+		leaf.values = append(leaf.values, b)
+	} else {
+		leaf.budgets = append(leaf.budgets, b)
+	}
+}
+
+// grant keeps a budget's reserve free in the coarser ones of the leaf.
+func (l *Limiter) grant(b *budget, leaf *Leaf) {
+	var parents []*budget
+	for _, other := range leaf.budgets {
+		if r := &l.rules[other.rule]; other != b && !r.Observe && coarser(r.Per, l.rules[b.rule].Per) {
+			parents = append(parents, other)
+		}
+	}
+	b.grant(l.rules[b.rule].Reserve, parents, l.limit)
+}
+
 // coarser tells whether all of a's dimensions, and not only they, are b's.
 func coarser(a, b []string) bool {
 	return len(a) < len(b) && !slices.ContainsFunc(a, func(per string) bool { return !slices.Contains(b, per) })
@@ -188,15 +210,15 @@ func coarser(a, b []string) bool {
 
 func (l *Limiter) limit(b *budget) int { return l.rules[b.rule].Max }
 
-// budgetOf names a rule's budget for a place.
-func (l *Limiter) budgetOf(rule int, place *Place) (key uint64, per []string) {
+// budgetOf names a rule's budget for a leaf.
+func (l *Limiter) budgetOf(rule int, leaf *Leaf) (key uint64, per []string) {
 	// By name, so that a budget outlives a change of the rules around it.
 	key = l.opts.Hash(l.rules[rule].Name)
 	for _, p := range l.rules[rule].Per {
 		if p == PerAttribute {
 			continue
 		}
-		value := place.value(p, l.dims.Load())
+		value := leaf.Place.value(p, leaf.dims)
 		per = append(per, value)
 		key += l.opts.Hash(p)
 		key = key*0x9e3779b97f4a7c15 + l.opts.Hash(value)

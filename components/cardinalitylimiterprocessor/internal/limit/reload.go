@@ -17,12 +17,7 @@ func (l *Limiter) SetRules(rules []Rule) {
 	d := dimsOf(rules)
 	if before := l.dims.Load(); !before.equal(d) {
 		if l.leaves.len() > 0 {
-			old := &Old{Resource: before.resource, Scope: before.scope}
-			old.leaves.slots.Store(l.leaves.slots.Load())
-			for leaf := range old.leaves.all {
-				leaf.budgets, leaf.values = nil, nil
-			}
-			l.old = append(l.old, old)
+			l.old = append(l.old, newOld(before, l.leaves.slots.Load()))
 			l.leaves.slots.Store(newLeafSlots(0))
 		}
 		l.dims.Store(&d)
@@ -32,12 +27,36 @@ func (l *Limiter) SetRules(rules []Rule) {
 	for _, b := range l.budgets {
 		b.leafs, b.active, b.within, b.held, b.granted, b.parents, b.state = 0, 0, 0, 0, 0, nil, Calm
 	}
-	for leaf := range l.leaves.all {
-		l.attach(leaf)
+	for leaf := range l.everyLeaf {
+		if !leaf.dead {
+			l.attach(leaf)
+		}
 	}
 	for _, b := range l.budgets {
 		if b.leafs == 0 {
 			l.drop(b)
+		}
+	}
+}
+
+func newOld(d *dims, leaves *leafSlots) *Old {
+	old := &Old{Resource: d.resource, Scope: d.scope}
+	old.leaves.slots.Store(leaves)
+	return old
+}
+
+// everyLeaf goes through those of earlier rules, too.
+func (l *Limiter) everyLeaf(yield func(*Leaf) bool) {
+	for leaf := range l.leaves.all {
+		if !yield(leaf) {
+			return
+		}
+	}
+	for _, old := range l.old {
+		for leaf := range old.leaves.all {
+			if !yield(leaf) {
+				return
+			}
 		}
 	}
 }
@@ -50,9 +69,16 @@ func (l *Limiter) adopt(h uint64, oldKeys []uint64) (found, marked bool) {
 		}
 		if leaf := old.leaves.find(oldKeys[i]); leaf != nil {
 			if found, marked = leaf.Series.Remove(h); found {
+				l.charge(leaf, -1, marked)
 				return found, marked
 			}
 		}
 	}
 	return false, false
+}
+
+// ForgetOld frees the place of a series that has ended and was not seen since the rules changed.
+func (l *Limiter) ForgetOld(h uint64, oldKeys []uint64) bool {
+	found, _ := l.adopt(h, oldKeys)
+	return found
 }

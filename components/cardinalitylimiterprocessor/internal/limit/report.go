@@ -202,11 +202,8 @@ func unknown(r *Rule, have *dims) string {
 	if r.Values() {
 		return "values are counted only once a rule limits them: try it with mode: observe"
 	}
-	for _, per := range r.Per {
-		name, ok := strings.CutPrefix(per, ResourcePrefix)
-		if ok && !slices.Contains(have.resource, name) || per == PerScope && !have.scope {
-			return fmt.Sprintf("series are not told apart by %s yet: try it with mode: observe", per)
-		}
+	if !have.know(r) {
+		return fmt.Sprintf("series are not told apart by all of %s yet: try it with mode: observe", strings.Join(r.Per, ", "))
 	}
 	return ""
 }

@@ -90,6 +90,17 @@ func dimsOf(rules []Rule) dims {
 	return d
 }
 
+// know tells whether the dimensions tell the rule's budgets apart.
+func (d *dims) know(r *Rule) bool {
+	for _, per := range r.Per {
+		name, ok := strings.CutPrefix(per, ResourcePrefix)
+		if ok && !slices.Contains(d.resource, name) || per == PerScope && !d.scope {
+			return false
+		}
+	}
+	return true
+}
+
 func (d dims) equal(other dims) bool {
 	return d.scope == other.scope && slices.Equal(d.resource, other.resource)
 }

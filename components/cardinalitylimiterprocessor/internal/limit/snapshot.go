@@ -11,16 +11,25 @@ import (
 // errSnapshot says that a snapshot is not one. Whoever stores it adds a checksum: this only keeps us from a panic.
 var errSnapshot = errors.New("the snapshot is cut short or damaged")
 
-// AppendBinary writes the dimensions, the leaves and their series. Budgets are counted anew, values are seen anew.
+// AppendBinary writes the leaves and their series, for the rules' dimensions and for those of earlier rules. Budgets are counted anew,
+// values are seen anew.
 func (l *Limiter) AppendBinary(b []byte) []byte {
-	d := l.dims.Load()
+	b = binary.AppendUvarint(b, uint64(1+len(l.old)))
+	b = appendSection(b, l.dims.Load(), &l.leaves)
+	for _, old := range l.old {
+		b = appendSection(b, &dims{resource: old.Resource, scope: old.Scope}, &old.leaves)
+	}
+	return b
+}
+
+func appendSection(b []byte, d *dims, leaves *leafTable) []byte {
 	b = binary.AppendUvarint(b, uint64(len(d.resource)))
 	for _, name := range d.resource {
 		b = appendString(b, name)
 	}
 	b = appendBool(b, d.scope)
-	b = binary.AppendUvarint(b, uint64(l.leaves.len()))
-	for leaf := range l.leaves.all {
+	b = binary.AppendUvarint(b, uint64(leaves.len()))
+	for leaf := range leaves.all {
 		b = binary.LittleEndian.AppendUint64(b, leaf.key)
 		b = appendString(b, leaf.Place.Metric)
 		b = appendString(b, leaf.Place.Scope)
@@ -35,34 +44,25 @@ func (l *Limiter) AppendBinary(b []byte) []byte {
 	return b
 }
 
+type section struct {
+	dims   dims
+	leaves []*Leaf
+}
+
 // UnmarshalBinary restores what AppendBinary wrote, into a limiter whose rules are set. The series count as seen now.
 func (l *Limiter) UnmarshalBinary(b []byte, now series.Step) error {
 	r := reader{rest: b}
-	before := dims{resource: make([]string, 0, 8)}
-	for range r.count(1) {
-		before.resource = append(before.resource, r.string())
-	}
-	before.scope = r.bool()
-	if !slices.IsSorted(before.resource) {
-		return errSnapshot
-	}
-	var leaves []*Leaf
+	var sections []section
 	size := 0
-	for range r.count(8) {
-		leaf := &Leaf{key: r.uint64(), touched: now, Place: &Place{Metric: r.string(), Scope: r.string()}}
-		for range before.resource {
-			leaf.Place.Resource = append(leaf.Place.Resource, r.string())
+	for range r.count(3) {
+		s := r.section(now)
+		if !slices.IsSorted(s.dims.resource) {
+			return errSnapshot
 		}
-		for range r.count(8) {
-			word := r.uint64()
-			before := leaf.Series.Len()
-			leaf.Series.Load(word, now)
-			if leaf.Series.Len() > before && series.Marked(word) {
-				leaf.marked++
-			}
+		for _, leaf := range s.leaves {
+			size += leafBytes + leaf.Place.size() + leaf.Series.Bytes()
 		}
-		size += leafBytes + leaf.Place.size() + leaf.Series.Bytes()
-		leaves = append(leaves, leaf)
+		sections = append(sections, s)
 	}
 	if r.failed || len(r.rest) > 0 {
 		return errSnapshot
@@ -70,24 +70,50 @@ func (l *Limiter) UnmarshalBinary(b []byte, now series.Step) error {
 	if size > l.opts.MaxBytes {
 		return errors.New("the snapshot is larger than max_memory_mib allows")
 	}
-	if !before.equal(*l.dims.Load()) {
-		old := &Old{Resource: before.resource, Scope: before.scope}
-		old.leaves.slots.Store(newLeafSlots(len(leaves)))
-		for _, leaf := range leaves {
-			old.leaves.add(leaf)
-		}
-		l.old = append(l.old, old)
-	} else {
-		for _, leaf := range leaves {
-			if l.leaves.find(leaf.key) != nil {
-				continue
-			}
-			l.attach(leaf)
-			l.leaves.add(leaf)
-		}
+	for i := range sections {
+		l.take(&sections[i])
 	}
 	l.bytes += size
 	return nil
+}
+
+// take puts a section's leaves where they belong by the rules of today.
+func (l *Limiter) take(s *section) {
+	leaves := &l.leaves
+	if !s.dims.equal(*l.dims.Load()) {
+		old := newOld(&s.dims, newLeafSlots(len(s.leaves)))
+		l.old = append(l.old, old)
+		leaves = &old.leaves
+	}
+	for _, leaf := range s.leaves {
+		if leaves.find(leaf.key) == nil {
+			leaves.add(leaf)
+			l.attach(leaf)
+		}
+	}
+}
+
+func (r *reader) section(now series.Step) (s section) {
+	for range r.count(1) {
+		s.dims.resource = append(s.dims.resource, r.string())
+	}
+	s.dims.scope = r.bool()
+	d := s.dims
+	for range r.count(8) {
+		leaf := &Leaf{key: r.uint64(), dims: &d, touched: now, Place: &Place{Metric: r.string(), Scope: r.string()}}
+		for range d.resource {
+			leaf.Place.Resource = append(leaf.Place.Resource, r.string())
+		}
+		for range r.count(8) {
+			word, before := r.uint64(), leaf.Series.Len()
+			leaf.Series.Load(word, now)
+			if leaf.Series.Len() > before && series.Marked(word) {
+				leaf.marked++
+			}
+		}
+		s.leaves = append(s.leaves, leaf)
+	}
+	return s
 }
 
 func appendString(b []byte, s string) []byte {

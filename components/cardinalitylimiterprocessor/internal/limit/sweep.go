@@ -22,10 +22,7 @@ type sweep struct {
 func (l *Limiter) Sweep(now series.Step, words int) (done bool) {
 	c := &l.cursor
 	if c.leaves == nil {
-		c.leaves = slices.Collect(l.leaves.all)
-		for _, old := range l.old {
-			c.leaves = slices.AppendSeq(c.leaves, old.leaves.all)
-		}
+		c.leaves = slices.Collect(l.everyLeaf)
 	}
 	for ; c.next < len(c.leaves); c.next++ {
 		if words <= 0 {
@@ -103,7 +100,7 @@ func (l *Limiter) sweepBudget(b *budget, now series.Step) (bytes int) {
 		if v.set.Len() == 0 {
 			delete(b.values, key)
 			b.publish()
-			l.bytes -= v.set.Bytes() + budgetBytes
+			l.bytes -= v.bytes()
 		}
 	}
 	l.recover(b)

@@ -3,13 +3,10 @@
 package page
 
 import (
-	"bytes"
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -18,63 +15,37 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-otel/sluice/e2e/browser"
 )
 
-// chromium runs a headless browser and gives what it prints; it must have no complaint about our policy.
-func chromium(t *testing.T, args ...string) string {
-	t.Helper()
-	program := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			program = path
-			break
-		}
-	}
-	require.NotEmpty(t, program, "no browser: apt-get install --no-install-recommends chromium")
-	profile, err := os.MkdirTemp("", "sluice-chromium-*") //nolint:usetesting // the browser's children may still write while it is removed
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(profile) })
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, program, append([]string{
-		"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",
-		"--hide-scrollbars", "--enable-logging=stderr", "--user-data-dir=" + profile,
-	}, args...)...)
-	cmd.WaitDelay = 5 * time.Second
-	var out, log bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &log
-	require.NoError(t, cmd.Run(), log.String())
-	assert.NotContains(t, log.String(), "Content Security Policy")
-	return out.String()
-}
-
 // serve runs the handler. Below /narrow it has each page in a frame of 400 pixels (windows of the browser have 500 at least), for which
-// it lets go of the ban on frames. A script, where there is one, looks at the page from inside; the rest of the policy holds.
+// it lets go of the ban on frames. A script, where there is one, looks at the page from inside.
 func serve(t *testing.T, src Source, script string) string {
 	t.Helper()
 	h := Handler(src, func() time.Time { return noon })
+	if script != "" {
+		h = browser.Scripted(h, script)
+	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if path, ok := strings.CutPrefix(r.URL.String(), "/narrow"); ok {
 			w.Header().Set("Content-Type", "text/html")
 			_, _ = w.Write([]byte(`<body style="margin:0"><iframe src="` + path + `" width="400" height="6000" style="border:0"></iframe>`))
 			return
 		}
-		rec := httptest.NewRecorder()
-		h.ServeHTTP(rec, r)
-		for key, value := range rec.Header() {
-			w.Header()[key] = value
-		}
-		policy, body := strings.Replace(rec.Header().Get("Content-Security-Policy"), "frame-ancestors 'none'", "frame-ancestors 'self'", 1), rec.Body.String()
-		if script != "" {
-			policy += "; script-src 'unsafe-inline'"
-			body = strings.Replace(body, "</body>", "<script>"+script+"</script></body>", 1)
-		}
-		w.Header().Set("Content-Security-Policy", policy)
-		w.WriteHeader(rec.Code)
-		_, _ = w.Write([]byte(body))
+		h.ServeHTTP(framed{w}, r)
 	}))
 	t.Cleanup(server.Close)
 	return server.URL
+}
+
+// framed lets our own pages have the page in a frame.
+type framed struct{ http.ResponseWriter }
+
+func (f framed) WriteHeader(code int) {
+	policy := f.Header().Get("Content-Security-Policy")
+	f.Header().Set("Content-Security-Policy", strings.Replace(policy, "frame-ancestors 'none'", "frame-ancestors 'self'", 1))
+	f.ResponseWriter.WriteHeader(code)
 }
 
 const metricPath = "/explain?metric=http.server.request.duration"
@@ -82,7 +53,7 @@ const metricPath = "/explain?metric=http.server.request.duration"
 func TestBrowserShowsPages(t *testing.T) {
 	f := func(path string, want ...string) {
 		t.Helper()
-		dom := text(chromium(t, "--dump-dom", serve(t, busy(), "")+path))
+		dom := text(browser.Run(t, "--dump-dom", serve(t, busy(), "")+path))
 		for _, w := range want {
 			assert.Contains(t, dom, w)
 		}
@@ -103,7 +74,7 @@ top.document.documentElement.dataset.look = [innerWidth, root.scrollWidth, full 
 	address := serve(t, src, look)
 	f := func(path, scheme, want string) {
 		t.Helper()
-		dom := chromium(t, "--window-size=1280,900", "--blink-settings=preferredColorScheme="+scheme, "--dump-dom", address+path)
+		dom := browser.Run(t, "--window-size=1280,900", "--blink-settings=preferredColorScheme="+scheme, "--dump-dom", address+path)
 		_, after, _ := strings.Cut(dom, `data-look="`)
 		got, _, _ := strings.Cut(after, `"`)
 		assert.Equal(t, want, got, path)
@@ -124,7 +95,7 @@ if (box.value === '') { box.value = 'rules:\n  - {name: a}\n'; document.querySel
 func TestBrowserSimulates(t *testing.T) {
 	src := busy()
 	address := serve(t, src, fillIn)
-	dom := chromium(t, "--virtual-time-budget=5000", "--dump-dom", address+"/simulate")
+	dom := browser.Run(t, "--virtual-time-budget=5000", "--dump-dom", address+"/simulate")
 	assert.Equal(t, "rules:\n  - {name: a}\n", src.got)
 	assert.Contains(t, text(dom), "13,400")
 }
@@ -141,13 +112,13 @@ func TestBrowserRefusesOthers(t *testing.T) {
 <script>document.forms[0].submit()</script>`))
 	}))
 	t.Cleanup(evil.Close)
-	assert.Contains(t, chromium(t, "--virtual-time-budget=5000", "--dump-dom", evil.URL), "another web site")
+	assert.Contains(t, browser.Run(t, "--virtual-time-budget=5000", "--dump-dom", evil.URL), "another web site")
 	assert.True(t, visited.Load())
 	assert.Empty(t, src.got)
 
 	u, err := url.Parse(ours)
 	require.NoError(t, err)
-	dom := chromium(t, "--host-resolver-rules=MAP rebound.test 127.0.0.1", "--dump-dom", "http://rebound.test:"+u.Port()+"/")
+	dom := browser.Run(t, "--host-resolver-rules=MAP rebound.test 127.0.0.1", "--dump-dom", "http://rebound.test:"+u.Port()+"/")
 	assert.Contains(t, dom, "answers only to localhost")
 	assert.NotContains(t, dom, "checkout")
 }
@@ -167,7 +138,7 @@ func TestBrowserScreenshots(t *testing.T) {
 	}
 	for _, shot := range shots {
 		file := filepath.Join(t.ArtifactDir(), shot.name+".png")
-		chromium(t, "--virtual-time-budget=3000", "--window-size="+shot.size, "--blink-settings=preferredColorScheme="+shot.scheme, "--screenshot="+file, shot.address)
+		browser.Run(t, "--virtual-time-budget=3000", "--window-size="+shot.size, "--blink-settings=preferredColorScheme="+shot.scheme, "--screenshot="+file, shot.address)
 		info, err := os.Stat(file)
 		require.NoError(t, err)
 		assert.Greater(t, info.Size(), int64(10_000), shot.name)
