@@ -2,9 +2,6 @@ package cardinalitylimiterprocessor
 
 import (
 	"context"
-	"errors"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -13,74 +10,9 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
-	"github.com/sluice-otel/sluice/components/cardinalitylimiterprocessor/internal/fold"
 	"github.com/sluice-otel/sluice/components/cardinalitylimiterprocessor/internal/limit"
 	"github.com/sluice-otel/sluice/components/cardinalitylimiterprocessor/internal/metadata"
 )
-
-// outcome is what became of a point; metadata.yaml says what each means.
-type outcome uint8
-
-const (
-	passed outcome = iota
-	observed
-	replaced
-	overflow
-	dropped
-	outcomes
-	// ended is no outcome: a series that ends gives its place back once its end has been delivered.
-	ended
-)
-
-func (o outcome) String() string {
-	return [...]string{"passed", "observed", "replaced", "overflow", "dropped"}[o]
-}
-
-// The reasons for drops that are not the fold engine's.
-type reason string
-
-const (
-	byRule    reason = "rule"
-	memory    reason = "memory"
-	refused   reason = "refused"
-	stale            = reason("stale")
-	noStream  reason = "overflow_streams"
-	malformed reason = "malformed"
-)
-
-// counts are those of one batch: added up in it, handed to the metrics once.
-type counts struct {
-	outcomes  [outcomes]int
-	observed  int
-	drops     map[reason]int
-	rules     map[ruleOutcome]int
-	baselines int
-}
-
-type ruleOutcome struct {
-	rule    int
-	outcome outcome
-}
-
-func newCounts() counts { return counts{drops: map[reason]int{}, rules: map[ruleOutcome]int{}} }
-
-func (c *counts) drop(why reason, rule int) {
-	c.outcomes[dropped]++
-	c.drops[why]++
-	c.byRule(rule, dropped, 1)
-}
-
-func (c *counts) byRule(rule int, o outcome, n int) {
-	if rule >= 0 {
-		c.rules[ruleOutcome{rule, o}] += n
-	}
-}
-
-func (c *counts) reset() {
-	clear(c.drops)
-	clear(c.rules)
-	*c = counts{drops: c.drops, rules: c.rules}
-}
 
 type telemetry struct {
 	logger  *zap.Logger
@@ -144,120 +76,6 @@ func (t *telemetry) add(c *counts, rule func(int) string) {
 	if c.baselines > 0 {
 		t.builder.ProcessorCardinalityLimiterBaselines.Add(ctx, int64(c.baselines))
 	}
-}
-
-// observeAll registers what is read when somebody looks.
-func (t *telemetry) observeAll(p *limiter) error {
-	b := t.builder
-	report := p.cachedReport
-	perRule := func(value func(*limit.RuleReport) int) metric.Int64Callback {
-		return func(_ context.Context, o metric.Int64Observer) error {
-			r := report()
-			for i := range r.Rules {
-				o.Observe(int64(value(&r.Rules[i])), with("rule", r.Rules[i].Name))
-			}
-			return nil
-		}
-	}
-	single := func(value func() int) metric.Int64Callback {
-		return func(_ context.Context, o metric.Int64Observer) error {
-			o.Observe(int64(value()))
-			return nil
-		}
-	}
-	top := func(value func(*limit.MetricReport) int) metric.Int64Callback {
-		return func(_ context.Context, o metric.Int64Observer) error {
-			// Several leaves may be of one metric and service.
-			sums := map[[2]string]int{}
-			r := report()
-			for i := range r.Metrics {
-				m := &r.Metrics[i]
-				sums[[2]string{m.Metric, m.Service()}] += value(m)
-			}
-			for k, n := range sums {
-				o.Observe(int64(n), with("metric", label(k[0]), "service", label(k[1])))
-			}
-			return nil
-		}
-	}
-	return errors.Join(
-		b.RegisterProcessorCardinalityLimiterRuleDemandCallback(perRule(func(r *limit.RuleReport) int { return r.Demand })),
-		b.RegisterProcessorCardinalityLimiterRuleLimitCallback(perRule(func(r *limit.RuleReport) int { return r.Max })),
-		b.RegisterProcessorCardinalityLimiterRuleLimitedBudgetsCallback(perRule(func(r *limit.RuleReport) int { return r.Limited })),
-		b.RegisterProcessorCardinalityLimiterRuleUtilizationCallback(func(_ context.Context, o metric.Float64Observer) error {
-			for _, r := range report().Rules {
-				o.Observe(r.Utilization, with("rule", r.Name))
-			}
-			return nil
-		}),
-		b.RegisterProcessorCardinalityLimiterSeriesActiveCallback(single(func() int { return report().Series })),
-		b.RegisterProcessorCardinalityLimiterSeriesAdmittedCallback(single(func() int { return int(report().Counts.Admitted) })),
-		b.RegisterProcessorCardinalityLimiterSeriesExpiredCallback(single(func() int { return int(report().Counts.Expired) })),
-		b.RegisterProcessorCardinalityLimiterTopSeriesCallback(top(func(m *limit.MetricReport) int { return m.Series })),
-		b.RegisterProcessorCardinalityLimiterTopDemandCallback(top(func(m *limit.MetricReport) int { return m.Demand })),
-		b.RegisterProcessorCardinalityLimiterTopAttributeValuesCallback(func(_ context.Context, o metric.Int64Observer) error {
-			for k, n := range topAttributes(report(), p.cfg.Top) {
-				o.Observe(int64(n), with("metric", label(k[0]), "attribute", label(k[1])))
-			}
-			return nil
-		}),
-		b.RegisterProcessorCardinalityLimiterFoldedStreamsCallback(single(func() int { return p.foldCounts().Streams })),
-		b.RegisterProcessorCardinalityLimiterFoldedMembersCallback(single(func() int { return p.foldCounts().Members })),
-		b.RegisterProcessorCardinalityLimiterMemoryCallback(func(_ context.Context, o metric.Int64Observer) error {
-			o.Observe(int64(report().Bytes), with("part", "series"))
-			o.Observe(int64(p.foldCounts().Bytes), with("part", "folded"))
-			return nil
-		}),
-		b.RegisterProcessorCardinalityLimiterLearningCallback(single(func() int {
-			if p.foldCounts().Learning {
-				return 1
-			}
-			return 0
-		})),
-		b.RegisterProcessorCardinalityLimiterSnapshotAgeCallback(func(_ context.Context, o metric.Float64Observer) error {
-			if at := p.foldCounts().Snapshot; !at.IsZero() {
-				o.Observe(p.now().Sub(at).Seconds())
-			}
-			return nil
-		}),
-	)
-}
-
-// topAttributes are the attributes with most values, at most so many.
-func topAttributes(r *limit.Report, top int) map[[2]string]int {
-	type entry struct {
-		key    [2]string
-		values int
-	}
-	var all []entry
-	for _, m := range r.Metrics {
-		for _, a := range m.Attributes {
-			all = append(all, entry{[2]string{m.Metric, a.Attribute}, a.Values})
-		}
-	}
-	for _, b := range r.Budgets {
-		for _, a := range b.Values {
-			all = append(all, entry{[2]string{b.Metric(), a.Attribute}, a.Values})
-		}
-	}
-	slices.SortStableFunc(all, func(a, b entry) int { return b.values - a.values })
-	most := map[[2]string]int{}
-	for _, e := range all {
-		if len(most) == top {
-			break
-		}
-		most[e.key] = max(most[e.key], e.values)
-	}
-	return most
-}
-
-// label bounds what somebody else chose: it goes into a metric of ours.
-func label(s string) string {
-	const most = 200
-	if len(s) > most {
-		s = s[:most] + "…"
-	}
-	return strings.ToValidUTF8(s, "?")
 }
 
 func labels(list []string) []string {
@@ -366,5 +184,3 @@ func (t *telemetry) totals() (points, drops map[string]int64) {
 	}
 	return points, drops
 }
-
-func reasonOf(o fold.Outcome) reason { return reason(o.String()) }
