@@ -162,10 +162,11 @@ func (w *walker) place() *limit.Place {
 
 func (w *walker) readAttributes(m pcommon.Map) {
 	w.attrs = w.attrs[:0]
+	protect := w.p.protect
 	i := 0
 	for key, value := range m.All() {
 		h := w.keyHash(i, key)
-		w.attrs = append(w.attrs, limit.Attr{Key: key, KeyHash: h, Hash: valueHash(h, value), Protected: w.p.protect[key]})
+		w.attrs = append(w.attrs, limit.Attr{Key: key, KeyHash: h, Hash: valueHash(h, value), Protected: len(protect) > 0 && protect[key]})
 		i++
 	}
 }

@@ -50,10 +50,16 @@ func (r *reservoir) add(e pmetric.Exemplar) {
 
 // exemplarsOf is false for summaries, which have none.
 func exemplarsOf[P point](p P) (pmetric.ExemplarSlice, bool) {
-	if with, ok := any(p).(interface{ Exemplars() pmetric.ExemplarSlice }); ok {
-		return with.Exemplars(), true
+	switch p := any(p).(type) { // by type and not by method: that would allocate
+	case pmetric.NumberDataPoint:
+		return p.Exemplars(), true
+	case pmetric.HistogramDataPoint:
+		return p.Exemplars(), true
+	case pmetric.ExponentialHistogramDataPoint:
+		return p.Exemplars(), true
+	default:
+		return pmetric.ExemplarSlice{}, false
 	}
-	return pmetric.ExemplarSlice{}, false
 }
 
 // takeExemplars copies at most as many as a stream keeps, with the point's attributes.

@@ -192,6 +192,11 @@ func pass[P point, S slice[P]](w *walker, points S, i, n int) bool {
 		for j := i; j < min(i+block, n); j++ {
 			w.hashes[j-i] = ident.Mix(w.base, w.hash(points.At(j).Attributes()))
 		}
+		if w.leaf != nil {
+			for _, h := range w.hashes[:min(block, n-i)] {
+				w.leaf.Series.Touch(h)
+			}
+		}
 	}
 	p, h := points.At(i), w.hashes[i%block]
 	if w.leaf != nil && !p.Flags().NoRecordedValue() {

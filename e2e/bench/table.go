@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"errors"
 	"fmt"
@@ -48,19 +47,18 @@ type inProcess struct {
 	values map[[3]string][]float64
 }
 
-// readBenchmark takes the lines of the benchmark out of what `go test -bench` prints.
-func readBenchmark(in io.Reader) (inProcess, error) {
+// readBenchmark takes the lines of one benchmark out of what `go test -bench` prints.
+func readBenchmark(output []byte, benchmark string) (inProcess, error) {
 	p := inProcess{values: map[[3]string][]float64{}}
-	lines := bufio.NewScanner(in)
-	for lines.Scan() {
-		name, ok := strings.CutPrefix(lines.Text(), benchmarkName)
+	for line := range strings.Lines(string(output)) {
+		name, ok := strings.CutPrefix(line, benchmark)
 		if !ok {
 			continue
 		}
 		fields := strings.Fields(name)
 		end := strings.LastIndexByte(fields[0], '/')
 		if len(fields) < 4 || end < 0 { // the name alone, when something was printed in the middle of the line
-			return p, fmt.Errorf("not a line of the benchmark: %s", lines.Text())
+			return p, fmt.Errorf("not a line of the benchmark: %s", line)
 		}
 		shape := fields[0][:end]
 		arm, _, _ := strings.Cut(fields[0][end+1:], "-")
@@ -70,16 +68,13 @@ func readBenchmark(in io.Reader) (inProcess, error) {
 		for i := 2; i+1 < len(fields); i += 2 {
 			v, err := strconv.ParseFloat(fields[i], 64)
 			if err != nil {
-				return p, fmt.Errorf("%w in: %s", err, lines.Text())
+				return p, fmt.Errorf("%w in: %s", err, line)
 			}
 			key := [3]string{shape, arm, fields[i+1]}
 			p.values[key] = append(p.values[key], v)
 		}
 	}
-	if len(p.shapes) == 0 {
-		return p, errors.New("no line of " + benchmarkName + " in the input")
-	}
-	return p, lines.Err()
+	return p, nil
 }
 
 // get is the median over the runs; NaN for what was not measured.
@@ -91,13 +86,43 @@ func (p inProcess) get(shape, arm, unit string) float64 {
 	return values[len(values)/2]
 }
 
-// printTable is the markdown table of the in-process benchmark. Raw is the conversion that both ways of parsing need; without
-// it is how often the processor's work goes into the operator's.
+// tables are the benchmarks that have one.
+var tables = []struct {
+	benchmark string
+	table     func(p inProcess) string
+}{
+	{benchmarkName, containerlogTable},
+	{limiterName, limiterTable},
+	{coresName, coresTable},
+	{shapesName, shapesTable},
+}
+
+// printTable makes markdown tables of what `go test -bench` printed.
 func printTable(in io.Reader, out io.Writer) error {
-	p, err := readBenchmark(in)
+	output, err := io.ReadAll(in)
 	if err != nil {
 		return err
 	}
+	var all []string
+	for _, t := range tables {
+		p, err := readBenchmark(output, t.benchmark)
+		if err != nil {
+			return err
+		}
+		if len(p.shapes) > 0 {
+			all = append(all, t.table(p))
+		}
+	}
+	if len(all) == 0 {
+		return errors.New("no line of a benchmark that has a table in the input")
+	}
+	_, err = io.WriteString(out, strings.Join(all, "\n"))
+	return err
+}
+
+// containerlogTable is that of the parsing. Raw is the conversion that both ways of parsing need; without it is how often the
+// processor's work goes into the operator's.
+func containerlogTable(p inProcess) string {
 	var t strings.Builder
 	t.WriteString("| | operator, ns | raw, ns | raw + containerlog, ns | times faster, without raw | containerlog alone, ns | B | allocs |\n")
 	t.WriteString("|---|---:|---:|---:|---:|---:|---:|---:|\n")
@@ -106,6 +131,5 @@ func printTable(in io.Reader, out io.Writer) error {
 		fmt.Fprintf(&t, "| %s | %.0f | %.0f | %.0f | %.0f | %.0f | %.0f | %.2f |\n", shape, operator, raw, ours, (operator-raw)/(ours-raw),
 			p.get(shape, "alone", "ns/line"), p.get(shape, "alone", "B/line"), p.get(shape, "alone", "allocs/line"))
 	}
-	_, err = io.WriteString(out, t.String())
-	return err
+	return t.String()
 }

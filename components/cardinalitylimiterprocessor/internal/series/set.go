@@ -58,6 +58,14 @@ func (s *Set) Hit(h uint64, now Step) (found, marked bool, age Step) {
 	return true, w&markBit != 0, 0
 }
 
+// Touch begins to load the memory that Hit will read. Many in a row wait for it together; in turns with other work they would wait one by one.
+func (s *Set) Touch(h uint64) {
+	key := keyOf(h)
+	if t := s.slot(key).Load(); t != nil {
+		t.buckets[t.home(key)][0].Load()
+	}
+}
+
 // Add puts a series in that the caller knows is not there. It grows as needed.
 func (s *Set) Add(h uint64, marked bool, now Step) {
 	s.add(wordOf(keyOf(h), marked, now))
