@@ -1,6 +1,8 @@
 package cardinalitylimiterprocessor
 
 import (
+	"slices"
+
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/sluice-otel/sluice/components/cardinalitylimiterprocessor/internal/fold"
@@ -24,7 +26,9 @@ func decide[P point](w *walker, p P, h uint64) (pass bool) {
 			w.todo = append(w.todo, todo{outcome: ended, leafKey: w.leafKey, ended: h})
 			w.ended++
 			return true
-		case limits.ForgetOld(h, w.oldKeys):
+		case limits.HasOld(h, w.oldKeys):
+			w.todo = append(w.todo, todo{outcome: ended, ended: h, oldKeys: slices.Clone(w.oldKeys)})
+			w.ended++
 			return true
 		case folds.Member(key) != nil:
 			note(w, p, key, folds.Member(key), outcomeOf(folds.Member(key)), noRule)

@@ -185,6 +185,7 @@ func (p *limiter) do(w *walker, t *todo) {
 		if leaf := p.limits.Find(t.leafKey); leaf != nil && t.ended != 0 {
 			p.limits.Forget(leaf, t.ended)
 		}
+		p.limits.ForgetOld(t.ended, t.oldKeys)
 		return
 	}
 	switch o := p.folds.Fold(t.stream, t.member, &t.point, w.now); {

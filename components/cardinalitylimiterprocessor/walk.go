@@ -69,6 +69,7 @@ type todo struct {
 	rule      int
 	// A series that ended gives its place back.
 	leafKey, ended uint64
+	oldKeys        []uint64 // of one that was not seen since the rules changed
 }
 
 // walk removes what does not pass.
@@ -226,7 +227,7 @@ func (w *walker) seen(attrs pcommon.Map, age series.Step) bool {
 func (w *walker) goesOn(h uint64) {
 	for i := range w.todo {
 		if t := &w.todo[i]; t.outcome == ended && t.ended == h {
-			t.leafKey, t.ended = 0, 0
+			t.leafKey, t.ended, t.oldKeys = 0, 0, nil
 		}
 	}
 }

@@ -181,10 +181,10 @@ func (t *Table) forget(slot uint32) {
 	t.lastKnown = false
 }
 
-// Release lets go of all members, so that their series may be judged by other rules. What they counted stays in the streams; those that come
-// back into a stream count on from there.
+// Release lets go of members, so that their series may be judged by other rules. Cumulative ones stay: their history is in the stream, and
+// would count twice in a series of its own.
 func (t *Table) Release() {
-	t.forgetIf(func(*member) bool { return true })
+	t.forgetIf(func(m *member) bool { return !t.streams[m.stream()].kind.cumulative() })
 }
 
 func (t *Table) forgetIf(gone func(*member) bool) (forgotten int) {

@@ -29,14 +29,14 @@ func (l *Limiter) Admit(leaf *Leaf, h uint64, attrs []Attr, oldKeys []uint64, no
 		if r.Observe {
 			marks = nil
 		}
-		name := l.overValues(b, attrs, marks, now)
-		if name == "" {
+		first := l.overValues(b, attrs, marks, now)
+		if first == nil {
 			continue
 		}
-		l.changed(b, leaf, Limited, name)
+		l.changed(b, leaf, Limited, first.Key)
+		l.turnAway(b, first.Hash)
 		if r.Observe {
 			observed = true
-			l.turnAway(b, h)
 			v.Rule = b.rule
 		} else if over == nil {
 			over = b
@@ -57,6 +57,7 @@ func (l *Limiter) Admit(leaf *Leaf, h uint64, attrs []Attr, oldKeys []uint64, no
 		if r.Action == Replace || r.Action == Degrade {
 			leaf.markHot(attrs, replace)
 		}
+		l.turnAway(b, h)
 		return l.reject(leaf, b, h, Verdict{Decision: Rejected, Replace: replace})
 	}
 	if grow := leaf.Series.GrowthBytes(); l.bytes+grow > l.opts.MaxBytes {
@@ -182,8 +183,8 @@ func (f *Leaf) markHot(attrs []Attr, replace []bool) {
 	}
 }
 
-// overValues marks the attributes whose values do not fit, and names the first.
-func (l *Limiter) overValues(b *budget, attrs []Attr, replace []bool, now series.Step) (first string) {
+// overValues marks the attributes whose values do not fit, and gives the first.
+func (l *Limiter) overValues(b *budget, attrs []Attr, replace []bool, now series.Step) (first *Attr) {
 	limit := l.allowed(&l.rules[b.rule])
 	for i := range attrs {
 		a := &attrs[i]
@@ -195,8 +196,8 @@ func (l *Limiter) overValues(b *budget, attrs []Attr, replace []bool, now series
 			continue
 		}
 		if found, _, _ := v.set.Hit(a.Hash, now); !found && v.set.Len() >= limit {
-			if first == "" {
-				first = v.name
+			if first == nil {
+				first = a
 			}
 			if replace != nil {
 				replace[i] = true
@@ -238,7 +239,6 @@ func (l *Limiter) addValues(b *budget, leaf *Leaf, attrs []Attr, now series.Step
 func (l *Limiter) reject(leaf *Leaf, b *budget, h uint64, v Verdict) Verdict {
 	r := &l.rules[b.rule]
 	v.Rule, v.Action, v.Per = b.rule, r.Action, r.Per
-	l.turnAway(b, h)
 	leaf.folded++
 	if leaf.demand = l.sketch(leaf.demand); leaf.demand != nil {
 		leaf.demand.Add(h)
@@ -247,7 +247,7 @@ func (l *Limiter) reject(leaf *Leaf, b *budget, h uint64, v Verdict) Verdict {
 	return v
 }
 
-// turnAway counts a series that had no room in the budget.
+// turnAway counts a series, or a value, that had no room in the budget.
 func (l *Limiter) turnAway(b *budget, h uint64) {
 	b.folded++
 	if b.demand = l.sketch(b.demand); b.demand != nil {

@@ -77,8 +77,15 @@ func (l *Limiter) adopt(h uint64, oldKeys []uint64) (found, marked bool) {
 	return false, false
 }
 
-// ForgetOld frees the place of a series that has ended and was not seen since the rules changed.
-func (l *Limiter) ForgetOld(h uint64, oldKeys []uint64) bool {
-	found, _ := l.adopt(h, oldKeys)
-	return found
+// HasOld tells whether a series was admitted, and not seen since the rules changed.
+func (l *Limiter) HasOld(h uint64, oldKeys []uint64) bool {
+	for i := range min(len(l.old), len(oldKeys)) {
+		if leaf := l.old[i].leaves.find(oldKeys[i]); leaf != nil && leaf.Series.Has(h) {
+			return true
+		}
+	}
+	return false
 }
+
+// ForgetOld frees the place of one that has ended.
+func (l *Limiter) ForgetOld(h uint64, oldKeys []uint64) { l.adopt(h, oldKeys) }

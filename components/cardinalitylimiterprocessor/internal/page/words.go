@@ -86,6 +86,13 @@ func findings(e *explanation, top int) []string {
 		return append(out, unknownMetric)
 	}
 	series, demand, hot := 0, 0, values{}
+	for _, b := range e.Budgets { // of rules on values
+		for _, v := range b.Attributes {
+			if v.Values > hot.Values {
+				hot = v
+			}
+		}
+	}
 	for _, m := range e.Places {
 		series += m.Series
 		demand += m.Demand
