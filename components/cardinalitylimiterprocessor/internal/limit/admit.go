@@ -6,7 +6,7 @@ import "github.com/sluice-otel/sluice/components/cardinalitylimiterprocessor/int
 //
 // oldKeys are the keys of the place by the dimensions of Old.
 func (l *Limiter) Admit(leaf *Leaf, h uint64, attrs []Attr, oldKeys []uint64, now series.Step, scratch []bool) Verdict {
-	leaf.touched = now
+	leaf.touched, l.now = now, now
 	if found, marked, _ := leaf.Series.Hit(h, now); found { // Hit may miss a series while another one moves
 		return leaf.passed(marked)
 	}
@@ -55,6 +55,7 @@ func (l *Limiter) Admit(leaf *Leaf, h uint64, attrs []Attr, oldKeys []uint64, no
 			continue
 		}
 		if r.Action == Replace || r.Action == Degrade {
+			l.watchKeys(leaf) // after a restart
 			leaf.markHot(attrs, replace)
 		}
 		l.turnAway(b, h)
@@ -109,10 +110,8 @@ func (l *Limiter) put(leaf *Leaf, h uint64, attrs []Attr, observed bool, now ser
 		if b.active*10 >= r.Max*8 {
 			l.changed(b, leaf, Warned, "")
 		}
-		if leaf.hot == nil && b.active*2 >= r.Max && r.Action >= Replace && !r.Observe && l.spare(maxHotKeys*hotKeyBytes) {
-			leaf.hot = &hotKeys{keys: map[uint64]*hotKey{}}
-			leaf.curious.Store(true)
-			l.takeExtra(leaf.hot.bytes())
+		if b.active*2 >= r.Max && r.Action >= Replace && !r.Observe {
+			l.watchKeys(leaf)
 		}
 	}
 }
@@ -154,33 +153,6 @@ func (l *Limiter) Forget(leaf *Leaf, h uint64) bool {
 		l.charge(leaf, -1, marked)
 	}
 	return found
-}
-
-// look counts the values of a leaf that fills up.
-func (l *Limiter) look(leaf *Leaf, h uint64, attrs []Attr) {
-	if leaf.hot == nil {
-		return
-	}
-	before := leaf.hot.bytes()
-	leaf.hot.see(h, attrs)
-	l.takeExtra(leaf.hot.bytes() - before)
-}
-
-func (f *Leaf) markHot(attrs []Attr, replace []bool) {
-	if f.hot == nil {
-		return
-	}
-	hot := f.hot.decide()
-	if hot != nil {
-		f.curious.Store(false)
-	}
-	for i := range attrs {
-		for _, key := range hot {
-			if attrs[i].KeyHash == key && !attrs[i].Protected {
-				replace[i] = true
-			}
-		}
-	}
 }
 
 // overValues marks the attributes whose values do not fit, and gives the first.
@@ -282,9 +254,7 @@ func (l *Limiter) changed(b *budget, leaf *Leaf, to State, attribute string) {
 	r := &l.rules[b.rule]
 	e := Event{Rule: r.Name, Budget: b.per, Place: leaf.Place, Service: leaf.Place.value(ResourcePrefix+serviceName, l.dims.Load()), From: b.state, To: to, Active: b.inUse(), Max: r.Max, Attribute: attribute}
 	if attribute == "" && leaf.hot != nil {
-		for _, key := range leaf.hot.guess() {
-			e.Attribute = leaf.hot.keys[key].name
-		}
+		e.Attribute = leaf.hot.name()
 	}
 	b.state = to
 	l.tell(e)

@@ -5,6 +5,8 @@ import "github.com/sluice-otel/sluice/components/cardinalitylimiterprocessor/int
 const (
 	// maxHotKeys bounds the attributes of one leaf whose values are counted.
 	maxHotKeys = 16
+	// maxKeyLength bounds their names.
+	maxKeyLength = 256
 	// fewValues do not explode.
 	fewValues = 8
 )
@@ -35,7 +37,7 @@ func (k *hotKeys) see(h uint64, attrs []Attr) {
 		}
 		key := k.keys[a.KeyHash]
 		if key == nil {
-			if len(k.keys) == maxHotKeys {
+			if len(k.keys) == maxHotKeys || len(a.Key) > maxKeyLength {
 				continue
 			}
 			key = &hotKey{name: a.Key}
@@ -44,6 +46,16 @@ func (k *hotKeys) see(h uint64, attrs []Attr) {
 		}
 		key.values.Add(a.Hash)
 	}
+}
+
+// name of one that explodes, "" if there is none or it is not known any more.
+func (k *hotKeys) name() string {
+	for _, hash := range k.guess() {
+		if key := k.keys[hash]; key != nil {
+			return key.name
+		}
+	}
+	return ""
 }
 
 // decide names the attributes that explode, and stays with them.
@@ -73,4 +85,40 @@ func (k *hotKeys) guess() (hot []uint64) {
 		}
 	}
 	return hot
+}
+
+// watchKeys begins to find out which attributes explode.
+func (l *Limiter) watchKeys(leaf *Leaf) {
+	if leaf.hot == nil && l.spare(maxHotKeys*hotKeyBytes) {
+		leaf.hot = &hotKeys{keys: map[uint64]*hotKey{}}
+		leaf.curious.Store(true)
+		l.takeExtra(leaf.hot.bytes())
+	}
+}
+
+// look counts the values of a leaf that fills up.
+func (l *Limiter) look(leaf *Leaf, h uint64, attrs []Attr) {
+	if leaf.hot == nil {
+		return
+	}
+	before := leaf.hot.bytes()
+	leaf.hot.see(h, attrs)
+	l.takeExtra(leaf.hot.bytes() - before)
+}
+
+func (f *Leaf) markHot(attrs []Attr, replace []bool) {
+	if f.hot == nil {
+		return
+	}
+	hot := f.hot.decide()
+	if hot != nil {
+		f.curious.Store(false)
+	}
+	for i := range attrs {
+		for _, key := range hot {
+			if attrs[i].KeyHash == key && !attrs[i].Protected {
+				replace[i] = true
+			}
+		}
+	}
 }

@@ -45,6 +45,7 @@ type Leaf struct {
 	values  []*budget // of rules on values
 	free    atomic.Bool
 	watch   atomic.Pointer[[]*budget] // values, to read without the lock
+	until   atomic.Uint32             // up to this step, See wants to see all its series
 	curious atomic.Bool               // Refresh wants to see all its series
 	// observer is the rule that would have turned away the series that are marked.
 	observer atomic.Int32
@@ -64,7 +65,12 @@ const period = 32
 
 // Due tells whether See is to be called for a series that was last seen age steps ago.
 func (f *Leaf) Due(now, age series.Step) bool {
-	return now/period != (now-age)/period && (f.watch.Load() != nil || f.curious.Load())
+	return (now/period != (now-age)/period || now < series.Step(f.until.Load())) && (f.watch.Load() != nil || f.curious.Load())
+}
+
+// valuesKnown is false when a rule on values is new: the series that were there before it have values, too.
+func (f *Leaf) valuesKnown() bool {
+	return !slices.ContainsFunc(f.values, func(b *budget) bool { return len(b.values) == 0 })
 }
 
 // See notes that the values of a series are in use. It needs no lock. When it is false, Refresh has to do it.

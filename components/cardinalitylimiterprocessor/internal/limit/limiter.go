@@ -36,8 +36,9 @@ type Limiter struct {
 	budgets map[uint64]*budget
 	old     []*Old
 
-	bytes  int // of sets, leaves and budgets
-	extra  int // of them, what only helps to tell who is to blame; at most one eighth of MaxBytes
+	bytes  int         // of sets, leaves and budgets
+	extra  int         // of them, what only helps to tell who is to blame; at most one eighth of MaxBytes
+	now    series.Step // when Admit was called last
 	counts Counts
 	events []Event
 	cursor sweep
@@ -157,6 +158,9 @@ func (l *Limiter) attach(leaf *Leaf) {
 	l.charge(leaf, marked, true)
 	leaf.free.Store(len(leaf.budgets)+len(leaf.values) == 0)
 	leaf.watch.Store(nil)
+	if n > 0 && !leaf.valuesKnown() {
+		leaf.until.Store(uint32(l.now + l.opts.Idle)) // its values are not known as yet
+	}
 	if len(leaf.values) > 0 {
 		watched := slices.Clone(leaf.values)
 		leaf.watch.Store(&watched)

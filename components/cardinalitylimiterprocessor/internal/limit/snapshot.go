@@ -11,13 +11,38 @@ import (
 // errSnapshot says that a snapshot is not one. Whoever stores it adds a checksum: this only keeps us from a panic.
 var errSnapshot = errors.New("the snapshot is cut short or damaged")
 
-// AppendBinary writes the leaves and their series, for the rules' dimensions and for those of earlier rules. Budgets are counted anew,
-// values are seen anew.
+// AppendBinary writes the leaves and their series, for the rules' dimensions and for those of earlier rules, the attributes that are
+// replaced, and the values. Budgets are counted anew.
 func (l *Limiter) AppendBinary(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(1+len(l.old)))
 	b = appendSection(b, l.dims.Load(), &l.leaves)
 	for _, old := range l.old {
 		b = appendSection(b, &dims{resource: old.Resource, scope: old.Scope}, &old.leaves)
+	}
+	return l.appendValues(b)
+}
+
+func (l *Limiter) appendValues(b []byte) []byte {
+	count := 0
+	for _, budget := range l.budgets {
+		count += len(budget.values)
+	}
+	b = binary.AppendUvarint(b, uint64(count))
+	for _, budget := range l.budgets {
+		for _, v := range budget.values {
+			b = binary.LittleEndian.AppendUint64(b, budget.key)
+			b = binary.LittleEndian.AppendUint64(b, v.key)
+			b = appendString(b, v.name)
+			b = appendWords(b, &v.set)
+		}
+	}
+	return b
+}
+
+func appendWords(b []byte, set *series.Set) []byte {
+	b = binary.AppendUvarint(b, uint64(set.Len()))
+	for word := range set.Words() {
+		b = binary.LittleEndian.AppendUint64(b, word)
 	}
 	return b
 }
@@ -36,10 +61,15 @@ func appendSection(b []byte, d *dims, leaves *leafTable) []byte {
 		for _, value := range leaf.Place.Resource {
 			b = appendString(b, value)
 		}
-		b = binary.AppendUvarint(b, uint64(leaf.Series.Len()))
-		for word := range leaf.Series.Words() {
-			b = binary.LittleEndian.AppendUint64(b, word)
+		var hot []uint64
+		if leaf.hot != nil {
+			hot = leaf.hot.found
 		}
+		b = binary.AppendUvarint(b, uint64(len(hot)))
+		for _, key := range hot {
+			b = binary.LittleEndian.AppendUint64(b, key)
+		}
+		b = appendWords(b, &leaf.Series)
 	}
 	return b
 }
@@ -47,6 +77,11 @@ func appendSection(b []byte, d *dims, leaves *leafTable) []byte {
 type section struct {
 	dims   dims
 	leaves []*Leaf
+}
+
+type storedValues struct {
+	budget uint64
+	values *values
 }
 
 // UnmarshalBinary restores what AppendBinary wrote, into a limiter whose rules are set. The series count as seen now.
@@ -61,8 +96,17 @@ func (l *Limiter) UnmarshalBinary(b []byte, now series.Step) error {
 		}
 		for _, leaf := range s.leaves {
 			size += leafBytes + leaf.Place.size() + leaf.Series.Bytes()
+			if leaf.hot != nil {
+				l.takeExtra(leaf.hot.bytes())
+			}
 		}
 		sections = append(sections, s)
+	}
+	var stored []storedValues
+	for range r.count(17) {
+		v := r.values(now)
+		size += v.values.bytes()
+		stored = append(stored, v)
 	}
 	if r.failed || len(r.rest) > 0 {
 		return errSnapshot
@@ -73,8 +117,29 @@ func (l *Limiter) UnmarshalBinary(b []byte, now series.Step) error {
 	for i := range sections {
 		l.take(&sections[i])
 	}
+	for _, v := range stored {
+		if b := l.budgets[v.budget]; b != nil && b.values != nil {
+			b.values[v.values.key] = v.values
+			b.publish()
+		} else {
+			size -= v.values.bytes() // of a rule that is gone
+		}
+	}
+	for leaf := range l.leaves.all {
+		if leaf.valuesKnown() {
+			leaf.until.Store(0)
+		}
+	}
 	l.bytes += size
 	return nil
+}
+
+func (r *reader) values(now series.Step) storedValues {
+	v := storedValues{r.uint64(), &values{key: r.uint64(), name: r.string()}}
+	for range r.count(8) {
+		v.values.set.Load(r.uint64(), now)
+	}
+	return v
 }
 
 // take puts a section's leaves where they belong by the rules of today.
@@ -103,6 +168,12 @@ func (r *reader) section(now series.Step) (s section) {
 		leaf := &Leaf{key: r.uint64(), dims: &d, touched: now, Place: &Place{Metric: r.string(), Scope: r.string()}}
 		for range d.resource {
 			leaf.Place.Resource = append(leaf.Place.Resource, r.string())
+		}
+		for range r.count(8) {
+			if leaf.hot == nil {
+				leaf.hot = &hotKeys{keys: map[uint64]*hotKey{}}
+			}
+			leaf.hot.found = append(leaf.hot.found, r.uint64())
 		}
 		for range r.count(8) {
 			word, before := r.uint64(), leaf.Series.Len()
