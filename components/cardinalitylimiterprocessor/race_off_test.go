@@ -1,0 +1,5 @@
+//go:build !race
+
+package cardinalitylimiterprocessor
+
+const underRace = false
