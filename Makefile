@@ -57,12 +57,15 @@ fuzz: ## Fuzz every parser and every state machine, each for FUZZTIME (10s)
 BENCH_TIME ?= 1s
 BENCH_ARGS ?= -runs 3
 REST_ARGS ?=
+# Small enough for every run. For figures: LIMITER_ARGS='-runs 5', a quarter of an hour.
+LIMITER_ARGS ?= -points 200000
 bench: build ## Side by side with upstream: in process, as a whole process, at rest (20 minutes; prints the README's tables)
 	@mkdir -p .work
 	go test -run XXX -bench . -benchtime $(BENCH_TIME) ./components/... > .work/bench.txt || { cat .work/bench.txt; exit 1; }
 	go run ./e2e/bench -table < .work/bench.txt
 	go run ./e2e/bench $(BENCH_ARGS)
 	go run ./e2e/bench -rest $(REST_ARGS)
+	go run ./e2e/bench -limiter $(LIMITER_ARGS)
 
 soak: build ## What takes hours: 50 rounds of every kill, 10 minutes of every fuzz target
 	go run ./e2e/backends/cmd/build

@@ -23,12 +23,10 @@ func decide[P point](w *walker, p P, h uint64) (pass bool) {
 	if p.Flags().NoRecordedValue() {
 		switch {
 		case w.leaf != nil && w.leaf.Series.Has(h):
-			w.todo = append(w.todo, todo{outcome: ended, leafKey: w.leafKey, ended: h})
-			w.ended++
+			w.ends(h, todo{leafKey: w.leafKey})
 			return true
 		case limits.HasOld(h, w.oldKeys):
-			w.todo = append(w.todo, todo{outcome: ended, ended: h, oldKeys: slices.Clone(w.oldKeys)})
-			w.ended++
+			w.ends(h, todo{oldKeys: slices.Clone(w.oldKeys)})
 			return true
 		case folds.Member(key) != nil:
 			note(w, p, key, folds.Member(key), outcomeOf(folds.Member(key)), noRule)
@@ -43,7 +41,7 @@ func decide[P point](w *walker, p P, h uint64) (pass bool) {
 	}
 	if w.leaf != nil {
 		if found, observed, _ := w.leaf.Series.Hit(h, w.step); found {
-			limits.Refresh(w.leaf, h, w.attrs, w.step)
+			limits.Refresh(w.leaf, limit.Series{Hash: h, Resource: w.resourceHash, Attrs: w.attrs}, w.step)
 			w.goesOn(h)
 			if observed {
 				w.observe(w.leaf.Observer())
@@ -52,13 +50,13 @@ func decide[P point](w *walker, p P, h uint64) (pass bool) {
 		}
 	}
 	if s := folds.Member(key); s != nil { // once folded, always folded while it is active
-		limits.Touch(w.leaf, w.attrs, w.step)
+		limits.Touch(w.leaf, h, w.attrs, w.step)
 		note(w, p, key, s, outcomeOf(s), noRule)
 		return false
 	}
 	v := limit.Verdict{Decision: limit.NoMemory, Rule: noRule, Action: limit.Overflow}
 	if w.leaf != nil {
-		v = limits.Admit(w.leaf, h, w.attrs, w.oldKeys, w.step, w.marks)
+		v = limits.Admit(w.leaf, limit.Series{Hash: h, Resource: w.resourceHash, Attrs: w.attrs, OldKeys: w.oldKeys}, w.step, w.marks)
 		w.marks = v.Replace
 	}
 	switch v.Decision {
@@ -81,6 +79,10 @@ func (w *walker) turnAway(v limit.Verdict, into func(*fold.Stream, outcome)) {
 	}
 	if !w.foldable {
 		w.counts.drop(malformed, v.Rule)
+		return
+	}
+	if w.kind == fold.Gauge && w.p.gauge == fold.GaugeDrop && v.Action != limit.Drop {
+		w.counts.drop(reasonOf(fold.DroppedGauge), v.Rule)
 		return
 	}
 	if v.Action == limit.Replace || v.Action == limit.Degrade {

@@ -7,6 +7,7 @@ import (
 
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.uber.org/zap"
 
 	"github.com/sluice-otel/sluice/components/cardinalitylimiterprocessor/internal/fold"
 )
@@ -53,7 +54,8 @@ func (p *limiter) flush(ctx context.Context) error {
 	err := p.next.ConsumeMetrics(ctx, md)
 	if consumererror.IsPermanent(err) {
 		p.tel.dropFolded(points, refused)
-		p.tel.logger.Error("the next component refuses folded points for good; they are lost and counted")
+		p.tel.logger.Error("the next component refuses folded points for good; they are lost and counted (dropped, reason refused): see what it says of them",
+			zap.Int("points_lost", points), zap.Error(err))
 		err = nil
 	}
 	if err != nil {
@@ -128,7 +130,11 @@ func (p *limiter) lastFlush(ctx context.Context) {
 	}
 	_, points, _, _ := p.collect()
 	p.tel.dropFolded(points, refused)
-	p.tel.logger.Error("folded points were refused at shutdown and could not be stored: give the processor a storage extension")
+	advice := "give the processor a storage extension"
+	if p.store.client != nil {
+		advice = "see whether the storage extension's directory is writable and the disk has room"
+	}
+	p.tel.logger.Error("folded points were refused at shutdown and could not be stored; "+advice, zap.Int("points_lost", points), zap.Error(err))
 }
 
 func (p *limiter) unixNano() uint64 { return uint64(p.now().UnixNano()) } //nolint:gosec // after 1970

@@ -73,6 +73,11 @@ func (t *telemetry) observeAll(p *limiter) error {
 			o.Observe(int64(p.foldCounts().Bytes), with("part", "folded"))
 			return nil
 		}),
+		b.RegisterProcessorCardinalityLimiterMemoryLimitCallback(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(int64(report().MaxBytes), with("part", "series"))
+			o.Observe(int64(p.foldCounts().MaxBytes), with("part", "folded"))
+			return nil
+		}),
 		b.RegisterProcessorCardinalityLimiterLearningCallback(single(func() int {
 			if p.foldCounts().Learning {
 				return 1

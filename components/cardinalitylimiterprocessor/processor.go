@@ -29,6 +29,7 @@ type limiter struct {
 	tel    *telemetry
 	now    func() time.Time
 	writer string // this collector, in streams of its own
+	gauge  fold.GaugeFold
 
 	protect map[string]bool
 	started time.Time
@@ -62,7 +63,7 @@ const foldedPart = 4
 func newProcessor(set processor.Settings, cfg *Config, next consumer.Metrics) (*limiter, error) {
 	p := &limiter{
 		cfg: cfg, id: set.ID, next: next, now: time.Now, protect: map[string]bool{},
-		exemplars: map[fold.Key]*reservoir{}, stop: func() {},
+		exemplars: map[fold.Key]*reservoir{}, stop: func() {}, gauge: gaugeFoldOf(cfg.Overflow.Gauge),
 	}
 	p.started = p.now()
 	if id, ok := set.Resource.Attributes().Get("service.instance.id"); ok {
@@ -75,7 +76,7 @@ func newProcessor(set processor.Settings, cfg *Config, next consumer.Metrics) (*
 		p.protect[name] = true
 	}
 	p.file.path = cfg.LimitsFile
-	p.walkers.New = func() any { return &walker{p: p, counts: newCounts()} }
+	p.walkers.New = func() any { return &walker{p: p, counts: newCounts(), ended: map[uint64]int{}} }
 	p.rules = compile(cfg.Rules)
 	p.begin(rand.Uint64()) //nolint:gosec // runtime's generator, seeded by the system: not to be guessed from outside
 	var err error
@@ -91,7 +92,7 @@ func (p *limiter) begin(seed uint64) {
 	memory := p.cfg.MaxMemoryMiB << 20
 	p.limits = limit.New(limit.Options{Idle: steps, MaxBytes: memory - memory/foldedPart, Hash: p.hash.String, Allow: globs(p.cfg.Allow)})
 	p.folds = fold.NewTable(fold.Config{
-		Gauge: gaugeFoldOf(p.cfg.Overflow.Gauge), MaxStreams: p.cfg.Overflow.MaxStreams, MaxBytes: memory / foldedPart, Idle: p.cfg.IdleTimeout,
+		Gauge: p.gauge, MaxStreams: p.cfg.Overflow.MaxStreams, MaxBytes: memory / foldedPart, Idle: p.cfg.IdleTimeout,
 	})
 	p.setRules(p.rules)
 }
@@ -117,7 +118,10 @@ func (p *limiter) Start(ctx context.Context, host component.Host) error {
 	if err := p.readLimits(true); err != nil {
 		return err
 	}
-	known := p.restore(ctx) // by the rules that hold
+	known, err := p.restore(ctx) // by the rules that hold
+	if err != nil {
+		return err
+	}
 	p.learn(!known && p.cfg.StartupGrace > 0)
 	p.saveSeries(ctx, !known) // the seed: what is folded means nothing without it
 	if err := p.serve(); err != nil {
@@ -216,9 +220,10 @@ func (p *limiter) release(w *walker) {
 		p.tel.tell(w.events)
 	}
 	clear(w.todo)
+	clear(w.ended)
 	clear(w.attrs)
 	*w = walker{
-		p: p, keys: w.keys, attrs: w.attrs[:0], marks: w.marks, oldKeys: w.oldKeys, todo: w.todo[:0], arena: w.arena, counts: w.counts,
+		p: p, keys: w.keys, attrs: w.attrs[:0], marks: w.marks, oldKeys: w.oldKeys, todo: w.todo[:0], arena: w.arena, counts: w.counts, ended: w.ended,
 	}
 	w.arena.reset()
 	w.counts.reset()

@@ -176,6 +176,8 @@ func TestStorageThatFailsIsCounted(t *testing.T) {
 	assert.Positive(t, r.counted("storage_errors", "none")[""])
 	assert.NotEmpty(t, r.foldCounts().SnapshotError)
 	storage.fails = nil
+	r.send(batch("shop", counter("m", 0, 5)))
+	r.folded()
 	r.saveSeries(context.Background(), true)
 	assert.Empty(t, r.foldCounts().SnapshotError)
 }

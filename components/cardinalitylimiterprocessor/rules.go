@@ -118,6 +118,9 @@ func compile(configs []RuleConfig) []limit.Rule {
 	return rules
 }
 
+// maxRules bounds a limits file, which anybody on the machine can let the page try.
+const maxRules = 100
+
 // limitsConfig is what a limits file has.
 type limitsConfig struct {
 	Rules []RuleConfig `mapstructure:"rules"`
@@ -125,8 +128,8 @@ type limitsConfig struct {
 
 // Validate checks what rules cannot check alone.
 func (c *limitsConfig) Validate() error {
-	if len(c.Rules) == 0 {
-		return errors.New("rules: must not be empty")
+	if len(c.Rules) == 0 || len(c.Rules) > maxRules {
+		return fmt.Errorf("rules: must be 1 to %d, got %d", maxRules, len(c.Rules))
 	}
 	return distinctNames(c.Rules)
 }

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/sluice-otel/sluice/components/cardinalitylimiterprocessor/internal/limit"
 	"github.com/sluice-otel/sluice/components/cardinalitylimiterprocessor/internal/page"
 )
@@ -92,7 +94,7 @@ func (p *limiter) serve() error {
 	p.server = &http.Server{Handler: page.Handler(source{p}, p.now), ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
 	p.running.Go(func() {
 		if err := p.server.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
-			p.tel.logger.Error("the page has ended")
+			p.tel.logger.Error("the page is closed until the collector starts again", zap.Error(err))
 		}
 	})
 	return nil

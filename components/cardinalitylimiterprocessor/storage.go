@@ -33,7 +33,7 @@ type snapshots struct {
 
 	mu     sync.Mutex
 	stored time.Time
-	err    error
+	errs   map[string]error // by key
 	// What had been admitted and had expired at the last one, and when the next may be.
 	counts limit.Counts
 	next   time.Time
@@ -90,10 +90,13 @@ func (s *snapshots) set(ctx context.Context, key string, seed uint64, data []byt
 	return s.client.Set(ctx, key, raw)
 }
 
-func (s *snapshots) note(at time.Time, err error) {
+func (s *snapshots) note(key string, at time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err = err; err == nil {
+	if s.errs == nil {
+		s.errs = map[string]error{}
+	}
+	if s.errs[key] = err; err == nil && key == keySeries {
 		s.stored = at
 	}
 }
@@ -101,17 +104,21 @@ func (s *snapshots) note(at time.Time, err error) {
 func (s *snapshots) state() (stored time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.stored, s.err
+	return s.stored, errors.Join(s.errs[keySeries], s.errs[keyFolds])
 }
 
-// restore takes up what the run before this one knew. It is false when nothing was known.
-func (p *limiter) restore(ctx context.Context) (known bool) {
+// restore takes up what the run before this one knew; it is false when nothing was known. What is damaged is refused and told. An error is
+// for what may still be good: it must not be overwritten.
+func (p *limiter) restore(ctx context.Context) (known bool, err error) {
 	if p.store.client == nil {
-		return false
+		return false, nil
 	}
 	seed, data, err := p.store.get(ctx, keySeries)
 	if err == nil && data == nil {
-		return false
+		return false, nil
+	}
+	if err != nil && !errors.Is(err, errDamaged) {
+		return false, fmt.Errorf("storage: %w", err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -119,18 +126,20 @@ func (p *limiter) restore(ctx context.Context) (known bool) {
 		p.begin(seed)
 		err = p.limits.UnmarshalBinary(data, p.step(p.now()))
 	}
+	if errors.Is(err, limit.ErrTooLarge) {
+		return false, fmt.Errorf("storage: %w", err)
+	}
 	if err != nil {
 		p.begin(p.hash.Seed())
-		p.store.note(time.Time{}, err)
-		p.tel.storageError("the stored series are refused, and learnt anew during startup_grace", err)
-		return false
+		p.store.note(keySeries, time.Time{}, err)
+		p.tel.refusedSnapshot("the stored series are refused; which pass is learnt anew during startup_grace", err)
+		return false, nil
 	}
-	err = p.restoreFolds(ctx, seed)
-	if err != nil {
-		p.store.note(time.Time{}, err)
-		p.tel.storageError("the stored totals of folded series are refused, and start again", err)
+	if err := p.restoreFolds(ctx, seed); err != nil {
+		p.store.note(keyFolds, time.Time{}, err)
+		p.tel.refusedSnapshot("the stored totals of folded series are refused, and start again", err)
 	}
-	return true
+	return true, nil
 }
 
 func (p *limiter) restoreFolds(ctx context.Context, seed uint64) error {
@@ -173,17 +182,18 @@ func (p *limiter) saveSeries(ctx context.Context, always bool) {
 		p.mu.Unlock()
 		return
 	}
-	p.store.counts = counts
 	data := p.limits.AppendBinary(nil)
 	seed := p.hash.Seed()
 	p.mu.Unlock()
 	err := p.store.set(ctx, keySeries, seed, data)
 	end := p.now()
 	p.store.next = end.Add(saveShare * end.Sub(begin))
-	p.store.note(end, err)
+	p.store.note(keySeries, end, err)
 	if err != nil {
-		p.tel.storageError("storing the admitted series failed", err)
+		p.tel.storageError("the admitted series", err)
+		return
 	}
+	p.store.counts = counts
 }
 
 // saveFolds stores the totals; false when there is no storage, or it failed.
@@ -192,9 +202,9 @@ func (p *limiter) saveFolds(ctx context.Context, state []byte) bool {
 		return false
 	}
 	err := p.store.set(ctx, keyFolds, p.hash.Seed(), state)
+	p.store.note(keyFolds, p.now(), err)
 	if err != nil {
-		p.store.note(time.Time{}, err)
-		p.tel.storageError("storing the totals of folded series failed", err)
+		p.tel.storageError("the totals of folded series", err)
 	}
 	return err == nil
 }

@@ -103,6 +103,9 @@ func (w *walker) isWriter(i int) bool { return w.p.writer != "" && w.attrs[i].Ke
 
 // addStream describes a new stream; nil when there are too many.
 func (w *walker) addStream(key fold.Key, o outcome, resource func(string) bool, keep func(int) bool, mark func(pcommon.Map)) *fold.Stream {
+	if n, _ := w.p.folds.Len(); n >= w.p.cfg.Overflow.MaxStreams {
+		return nil
+	}
 	md := pmetric.NewMetrics()
 	rm := md.ResourceMetrics().AppendEmpty()
 	rm.SetSchemaUrl(w.schema)

@@ -22,6 +22,9 @@ type telemetry struct {
 
 	mu     sync.Mutex
 	silent map[string]time.Time
+	// Of this minute: changes of state, by rule and state.
+	told      map[string]int
+	tellUntil time.Time
 	// For the page: what was counted since the start.
 	points map[string]int64
 	drops  map[string]int64
@@ -32,7 +35,7 @@ func newTelemetry(set component.TelemetrySettings) (*telemetry, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &telemetry{logger: set.Logger, builder: builder, silent: map[string]time.Time{}, points: map[string]int64{}, drops: map[string]int64{}}
+	t := &telemetry{logger: set.Logger, builder: builder, silent: map[string]time.Time{}, told: map[string]int{}, points: map[string]int64{}, drops: map[string]int64{}}
 	for o := range outcomes {
 		t.outcomes[o] = with("outcome", o.String())
 	}
@@ -98,7 +101,7 @@ func (t *telemetry) tell(events []limit.Event) {
 	for i := range events {
 		e := &events[i]
 		t.builder.ProcessorCardinalityLimiterStateChanges.Add(context.Background(), 1, with("rule", e.Rule, "state", e.To.String()))
-		if t.quiet("state " + e.Rule + e.To.String()) {
+		if !t.mayTell(e) {
 			continue
 		}
 		fields := []zap.Field{
@@ -114,11 +117,11 @@ func (t *telemetry) tell(events []limit.Event) {
 		switch e.To {
 		case limit.Limited:
 			t.logger.Warn("a cardinality budget is used up: new series are folded or dropped, as the rule says; lower the number of values "+
-				"of the attribute in the service, or raise the limit (told once a minute for each rule)", fields...)
+				"of the attribute in the service, or raise the limit", fields...)
 		case limit.Warned:
-			t.logger.Warn("a cardinality budget is more than 80 % used (told once a minute for each rule)", fields...)
+			t.logger.Warn("a cardinality budget is more than 80 % used", fields...)
 		case limit.Calm:
-			t.logger.Info("a cardinality budget has room again (told once a minute for each rule)", fields...)
+			t.logger.Info("a cardinality budget has room again", fields...)
 		}
 	}
 }
@@ -128,8 +131,14 @@ func (t *telemetry) storageError(what string, err error) {
 	if t.quiet("storage") {
 		return
 	}
-	t.logger.Error("the admitted series cannot be kept over a restart: "+what+"; see whether the storage extension's directory is writable and the disk has room "+
-		"(told once a minute)", zap.Error(err))
+	t.logger.Error(what+" could not be stored, and will not outlive a restart; see whether the storage extension's directory is writable and the disk "+
+		"has room (told once a minute)", zap.Error(err))
+}
+
+// refusedSnapshot is for what was stored and is no snapshot.
+func (t *telemetry) refusedSnapshot(what string, err error) {
+	t.builder.ProcessorCardinalityLimiterStorageErrors.Add(context.Background(), 1)
+	t.logger.Warn(what+"; if it comes again, see whether the disk is sound", zap.Error(err))
 }
 
 func (t *telemetry) reloaded(file string, err error) {
@@ -157,6 +166,21 @@ func (t *telemetry) outOfMemory() {
 		t.logger.Warn("max_memory_mib is reached: new series are folded, or dropped where there is no stream for them; raise it, or lower the limits " +
 			"(told once a minute)")
 	}
+}
+
+// told is how many changes of a rule's budgets to one state are logged in a minute: many services can explode at once.
+const told = 5
+
+func (t *telemetry) mayTell(e *limit.Event) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now := time.Now(); now.After(t.tellUntil) {
+		t.tellUntil = now.Add(time.Minute)
+		clear(t.told)
+	}
+	topic := e.Rule + " " + e.To.String()
+	t.told[topic]++
+	return t.told[topic] <= told
 }
 
 // quiet tells whether the topic, one of a bounded set, has been logged within the last minute.

@@ -50,7 +50,7 @@ type walker struct {
 	todo    []todo
 	arena   arena
 	counts  counts
-	ended   int // entries of todo that free a place
+	ended   map[uint64]int // the entries of todo that free a place, by series
 	events  []limit.Event
 }
 
@@ -202,7 +202,7 @@ func pass[P point, S slice[P]](w *walker, points S, i, n int) bool {
 	p, h := points.At(i), w.hashes[i%block]
 	if w.leaf != nil && !p.Flags().NoRecordedValue() {
 		if found, observed, age := w.leaf.Series.Hit(h, w.step); found && (age == 0 || w.seen(p.Attributes(), age)) {
-			if w.ended > 0 {
+			if len(w.ended) > 0 {
 				w.goesOn(h)
 			}
 			if observed {
@@ -223,12 +223,18 @@ func (w *walker) seen(attrs pcommon.Map, age series.Step) bool {
 	return w.leaf.See(w.attrs, w.step)
 }
 
+// ends notes that a series ends with this batch.
+func (w *walker) ends(h uint64, t todo) {
+	t.outcome, t.ended = ended, h
+	w.ended[h] = len(w.todo)
+	w.todo = append(w.todo, t)
+}
+
 // goesOn is for a series that ended earlier in the same batch.
 func (w *walker) goesOn(h uint64) {
-	for i := range w.todo {
-		if t := &w.todo[i]; t.outcome == ended && t.ended == h {
-			t.leafKey, t.ended, t.oldKeys = 0, 0, nil
-		}
+	if i, ok := w.ended[h]; ok {
+		t := &w.todo[i]
+		t.leafKey, t.ended, t.oldKeys = 0, 0, nil
 	}
 }
 

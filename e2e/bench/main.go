@@ -3,6 +3,7 @@
 //
 //	go run ./e2e/bench [-lines 1000000] [-files 20] [-runs 3] [-arms nop-raw,nop-operator]
 //	go run ./e2e/bench -rest [-idle 30s]      cost at rest, and per line from 1 to 2,000 files
+//	go run ./e2e/bench -limiter [-points 10000000] [-runs 3]      what the limiter adds to a gateway of metrics
 //	go test -bench … | go run ./e2e/bench -table      the table of the in-process benchmark
 //
 // CPU time is read from /proc, so it runs on Linux only.
@@ -37,6 +38,9 @@ type options struct {
 	idle   time.Duration
 	rest   bool
 	table  bool
+
+	limiter bool
+	points  int
 }
 
 func main() {
@@ -45,9 +49,11 @@ func main() {
 	flag.IntVar(&o.lines, "lines", 1_000_000, "how `many` lines each run reads")
 	flag.IntVar(&o.files, "files", 20, "over how `many` files they are spread")
 	flag.IntVar(&o.runs, "runs", 1, "how `often` each arm runs; the median counts")
-	flag.StringVar(&o.arms, "arms", "", "`names` of the arms to run, with commas; all when empty: "+strings.Join(names(slices.Concat(arms, restArms)), " "))
+	flag.StringVar(&o.arms, "arms", "", "`names` of the arms to run, with commas; all when empty: "+strings.Join(names(slices.Concat(arms, restArms, plain(limiterArms))), " "))
 	flag.DurationVar(&o.idle, "idle", 30*time.Second, "with -rest: how `long` an idle collector is watched")
 	flag.BoolVar(&o.rest, "rest", false, "measure the cost at rest, and per line from 1 to 2,000 files")
+	flag.BoolVar(&o.limiter, "limiter", false, "measure what cardinality_limiter adds to a gateway of metrics")
+	flag.IntVar(&o.points, "points", 10_000_000, "with -limiter: how `many` points each run sends")
 	flag.BoolVar(&o.table, "table", false, "make the table of what `go test -bench` printed (standard input)")
 	flag.Parse()
 
@@ -67,6 +73,9 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	if o.lines < o.files || o.files < 1 || o.runs < 1 {
 		return fmt.Errorf("-files and -runs must be above 0 and -lines not below -files: got %d, %d and %d", o.files, o.runs, o.lines)
 	}
+	if o.limiter && o.points < minPoints {
+		return fmt.Errorf("-points must not be below %d: got %d", minPoints, o.points)
+	}
 	if _, err := os.Stat(o.binary); err != nil {
 		return fmt.Errorf("%w: run make build", err)
 	}
@@ -81,6 +90,9 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	b := &bench{options: o, dir: dir, out: out}
+	if o.limiter {
+		return b.limiter(ctx)
+	}
 	if b.sink, err = startSink(); err != nil {
 		return err
 	}

@@ -1,20 +1,21 @@
 package limit
 
-import "github.com/sluice-otel/sluice/components/cardinalitylimiterprocessor/internal/series"
+import (
+	"github.com/sluice-otel/sluice/components/cardinalitylimiterprocessor/internal/series"
+)
 
 // Admit says whether a series that Hit did not find may pass, and remembers it if so.
-//
-// oldKeys are the keys of the place by the dimensions of Old.
-func (l *Limiter) Admit(leaf *Leaf, h uint64, attrs []Attr, oldKeys []uint64, now series.Step, scratch []bool) Verdict {
+func (l *Limiter) Admit(leaf *Leaf, s Series, now series.Step, scratch []bool) Verdict {
+	h, attrs := s.Hash, s.Attrs
 	leaf.touched, l.now = now, now
 	if found, marked, _ := leaf.Series.Hit(h, now); found { // Hit may miss a series while another one moves
 		return leaf.passed(marked)
 	}
-	if found, marked := l.adopt(h, oldKeys); found {
+	if found, marked := l.adopt(h, s.OldKeys); found {
 		l.put(leaf, h, attrs, marked, now)
 		return leaf.passed(marked)
 	}
-	l.look(leaf, h, attrs)
+	l.look(leaf, &s)
 	replace := scratch[:0]
 	for range attrs {
 		replace = append(replace, false)
@@ -130,19 +131,28 @@ func (l *Limiter) charge(leaf *Leaf, n int, observed bool) {
 }
 
 // Refresh does what See could not: it remembers values that are new, because a rule is, and looks at those of a leaf that fills up.
-func (l *Limiter) Refresh(leaf *Leaf, h uint64, attrs []Attr, now series.Step) {
+func (l *Limiter) Refresh(leaf *Leaf, s Series, now series.Step) {
 	leaf.touched = now
-	l.look(leaf, h, attrs)
+	l.look(leaf, &s)
 	for _, b := range leaf.values {
-		l.addValues(b, leaf, attrs, now)
+		l.addValues(b, leaf, s.Attrs, now)
 	}
 }
 
 // Touch notes that a series is active that was turned away: its values are in the output, but for those that were replaced.
-func (l *Limiter) Touch(leaf *Leaf, attrs []Attr, now series.Step) {
-	if leaf != nil {
-		leaf.touched = now
-		leaf.See(attrs, now)
+func (l *Limiter) Touch(leaf *Leaf, h uint64, attrs []Attr, now series.Step) {
+	if leaf == nil {
+		return
+	}
+	leaf.touched = now
+	leaf.See(attrs, now)
+	if leaf.demand != nil {
+		leaf.demand.add(h)
+	}
+	for _, b := range leaf.budgets {
+		if b.demand != nil {
+			b.demand.add(h)
+		}
 	}
 }
 
@@ -192,6 +202,9 @@ func (l *Limiter) addValues(b *budget, leaf *Leaf, attrs []Attr, now series.Step
 			return
 		}
 		if v == nil {
+			if len(b.values) == maxKeys {
+				continue
+			}
 			v = b.addKey(a)
 			l.bytes += v.bytes()
 		}
@@ -212,59 +225,9 @@ func (l *Limiter) reject(leaf *Leaf, b *budget, h uint64, v Verdict) Verdict {
 	r := &l.rules[b.rule]
 	v.Rule, v.Action, v.Per = b.rule, r.Action, r.Per
 	leaf.folded++
-	if leaf.demand = l.sketch(leaf.demand); leaf.demand != nil {
-		leaf.demand.Add(h)
+	if leaf.demand = l.demand(leaf.demand); leaf.demand != nil {
+		leaf.demand.add(h)
 	}
 	l.changed(b, leaf, Limited, "")
 	return v
 }
-
-// turnAway counts a series, or a value, that had no room in the budget.
-func (l *Limiter) turnAway(b *budget, h uint64) {
-	b.folded++
-	if b.demand = l.sketch(b.demand); b.demand != nil {
-		b.demand.Add(h)
-	}
-}
-
-// sketch makes one where there is none and memory is left.
-func (l *Limiter) sketch(s *series.Sketch) *series.Sketch {
-	if s == nil && l.spare(sketchBytes) {
-		l.takeExtra(sketchBytes)
-		return &series.Sketch{}
-	}
-	return s
-}
-
-// spare tells whether so much is left for what only helps to tell who is to blame.
-func (l *Limiter) spare(n int) bool {
-	return l.extra+n <= l.opts.MaxBytes/8 && l.bytes+n <= l.opts.MaxBytes
-}
-
-func (l *Limiter) takeExtra(n int) {
-	l.extra += n
-	l.bytes += n
-}
-
-// changed notes a budget's new state, if it is a worse one, and the attribute that explodes, if it is known.
-func (l *Limiter) changed(b *budget, leaf *Leaf, to State, attribute string) {
-	if to <= b.state {
-		return
-	}
-	r := &l.rules[b.rule]
-	e := Event{Rule: r.Name, Budget: b.per, Place: leaf.Place, Service: leaf.Place.value(ResourcePrefix+serviceName, l.dims.Load()), From: b.state, To: to, Active: b.inUse(), Max: r.Max, Attribute: attribute}
-	if attribute == "" && leaf.hot != nil {
-		e.Attribute = leaf.hot.name()
-	}
-	b.state = to
-	l.tell(e)
-}
-
-func (l *Limiter) tell(e Event) {
-	if len(l.events) < maxEvents {
-		l.events = append(l.events, e)
-	}
-}
-
-// maxEvents bounds the changes of state that wait to be told.
-const maxEvents = 100

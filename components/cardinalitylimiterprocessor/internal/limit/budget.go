@@ -26,7 +26,7 @@ type budget struct {
 	// Of a rule on values: by the hash of the attribute's name, and the same to read without the lock.
 	values map[uint64]*values
 	list   atomic.Pointer[[]*values]
-	demand *series.Sketch // series that were turned away
+	demand *demand // series that were turned away
 	folded int64
 	state  State
 }
@@ -37,6 +37,9 @@ type values struct {
 	name string
 	set  series.Set
 }
+
+// maxKeys bounds the attributes of one budget whose values are counted; series with more are up to the rules on series.
+const maxKeys = 128
 
 func (b *budget) addKey(a *Attr) *values {
 	v := &values{key: a.KeyHash, name: a.Key}
@@ -104,7 +107,6 @@ func (s State) String() string { return [...]string{"ok", "warn", "limited"}[s] 
 
 const (
 	budgetBytes = 256
-	sketchBytes = 1024
 )
 
 func (b *budget) bytes() int {

@@ -15,8 +15,10 @@ const (
 type hotKeys struct {
 	keys   map[uint64]*hotKey
 	series series.Sketch
-	names  int      // bytes
-	found  []uint64 // hashes of the keys, once a series did not fit: they stay the same, so that what is replaced does
+	// Of resources, whose attributes are never replaced: when they are what explodes, replacing others would not help.
+	resources series.Sketch
+	names     int      // bytes
+	found     []uint64 // hashes of the keys, once a series did not fit: they stay the same, so that what is replaced does
 }
 
 type hotKey struct {
@@ -26,10 +28,12 @@ type hotKey struct {
 
 const hotKeyBytes = 1024 + 64
 
-func (k *hotKeys) bytes() int { return hotKeyBytes*(1+len(k.keys)) + k.names }
+func (k *hotKeys) bytes() int { return hotKeyBytes*(2+len(k.keys)) + k.names }
 
-func (k *hotKeys) see(h uint64, attrs []Attr) {
-	k.series.Add(h)
+func (k *hotKeys) see(s *Series) {
+	k.series.Add(s.Hash)
+	k.resources.Add(s.Resource)
+	attrs := s.Attrs
 	for i := range attrs {
 		a := &attrs[i]
 		if a.Protected {
@@ -76,7 +80,7 @@ func (k *hotKeys) guess() (hot []uint64) {
 	for _, key := range k.keys {
 		most = max(most, key.values.Estimate())
 	}
-	if most < fewValues || most < k.series.Estimate()/8 {
+	if most < fewValues || most < k.series.Estimate()/8 || most < k.resources.Estimate() {
 		return nil
 	}
 	for hash, key := range k.keys {
@@ -97,12 +101,12 @@ func (l *Limiter) watchKeys(leaf *Leaf) {
 }
 
 // look counts the values of a leaf that fills up.
-func (l *Limiter) look(leaf *Leaf, h uint64, attrs []Attr) {
+func (l *Limiter) look(leaf *Leaf, s *Series) {
 	if leaf.hot == nil {
 		return
 	}
 	before := leaf.hot.bytes()
-	leaf.hot.see(h, attrs)
+	leaf.hot.see(s)
 	l.takeExtra(leaf.hot.bytes() - before)
 }
 

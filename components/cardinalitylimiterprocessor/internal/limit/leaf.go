@@ -53,8 +53,8 @@ type Leaf struct {
 	marked   int // series that an observing rule would have turned away
 	touched  series.Step
 	hot      *hotKeys
-	demand   *series.Sketch // series that were turned away
-	folded   int64          // points of series that were turned away
+	demand   *demand // series that were turned away
+	folded   int64   // points of series that were turned away
 }
 
 // Free tells whether no rule is for the metric: its series are not counted.

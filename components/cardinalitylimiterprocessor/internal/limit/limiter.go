@@ -16,6 +16,14 @@ type Attr struct {
 	Protected bool   // is never replaced
 }
 
+// Series is one that comes.
+type Series struct {
+	Hash     uint64
+	Resource uint64 // hash of the resource
+	Attrs    []Attr
+	OldKeys  []uint64 // the keys of the place by the dimensions of Old
+}
+
 // Options bound the limiter.
 type Options struct {
 	Idle     series.Step // a series that was not seen for so long gives its place back
@@ -39,6 +47,8 @@ type Limiter struct {
 	bytes  int         // of sets, leaves and budgets
 	extra  int         // of them, what only helps to tell who is to blame; at most one eighth of MaxBytes
 	now    series.Step // when Admit was called last
+	turned series.Step // the idle timeout for which demand was begun last
+	blames int
 	counts Counts
 	events []Event
 	cursor sweep

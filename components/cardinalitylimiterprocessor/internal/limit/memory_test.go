@@ -23,7 +23,7 @@ func TestMemory(t *testing.T) {
 			metric, service := fmt.Sprintf("http_server_request_duration_%d", i), fmt.Sprint("checkout-", i/100)
 			leaf := l.Leaf(hashOf(metric), 1, func() *Place { return &Place{Metric: metric, Resource: []string{"production", service}} })
 			for j := range series {
-				l.Admit(leaf, hashOf(fmt.Sprint(i, " ", j)), nil, nil, 1, nil)
+				l.Admit(leaf, Series{Hash: hashOf(fmt.Sprint(i, " ", j))}, 1, nil)
 			}
 		}
 		held := heap() - before

@@ -87,7 +87,11 @@ func (l *Limiter) Report(top int) Report {
 		rule.Budgets++
 		rule.Active += report.Active
 		rule.Utilization = max(rule.Utilization, float64(report.Active)/float64(rule.Max))
-		rule.Demand = max(rule.Demand, report.Active+report.Demand)
+		wanted := report.Active + report.Demand
+		if rule.Observe && !rule.Values {
+			wanted = report.Active // they passed
+		}
+		rule.Demand = max(rule.Demand, wanted)
 		if b.state == Limited {
 			rule.Limited++
 		}
@@ -95,10 +99,7 @@ func (l *Limiter) Report(top int) Report {
 	}
 	for leaf := range l.leaves.all {
 		r.Series += leaf.Series.Len()
-		weight := leaf.Series.Len()
-		if leaf.demand != nil {
-			weight += leaf.demand.Estimate()
-		}
+		weight := leaf.Series.Len() + leaf.demand.estimate()
 		if n := len(r.Metrics); n == top && n > 0 && weight <= r.Metrics[n-1].Series+r.Metrics[n-1].Demand {
 			continue
 		}
@@ -126,9 +127,7 @@ func keepTop[T any](list []T, item T, top int, weight func(*T) int) []T {
 func (l *Limiter) budgetReport(b *budget) BudgetReport {
 	rule := &l.rules[b.rule]
 	report := BudgetReport{Rule: rule.Name, Keys: rule.keys(), Per: b.per, Active: b.inUse(), Max: rule.Max, TurnedAway: b.folded, State: b.state.String()}
-	if b.demand != nil {
-		report.Demand = b.demand.Estimate()
-	}
+	report.Demand = b.demand.estimate()
 	for _, v := range b.values {
 		report.Values = keepTop(report.Values, ValuesReport{v.name, v.set.Len()}, maxHotKeys, func(v *ValuesReport) int { return v.Values })
 	}
@@ -145,9 +144,7 @@ func (l *Limiter) metricReport(leaf *Leaf) MetricReport {
 			m.Resource[key] = value
 		}
 	}
-	if leaf.demand != nil {
-		m.Demand = leaf.demand.Estimate()
-	}
+	m.Demand = leaf.demand.estimate()
 	if leaf.hot != nil {
 		for _, key := range leaf.hot.keys {
 			m.Attributes = keepTop(m.Attributes, ValuesReport{key.name, key.values.Estimate()}, maxHotKeys, func(v *ValuesReport) int { return v.Values })
@@ -213,6 +210,9 @@ func (l *Limiter) simulate(s *Simulation, rule *Rule, have *dims, top int) {
 	for leaf := range l.leaves.all {
 		if !rule.matches(leaf.Place.Metric) {
 			continue
+		}
+		if leaf.Free() {
+			s.Unknown = "series of some of its metrics are not counted, because no rule is for them yet: try it with mode: observe"
 		}
 		var per []string
 		for _, p := range rule.Per {

@@ -11,6 +11,9 @@ import (
 // errSnapshot says that a snapshot is not one. Whoever stores it adds a checksum: this only keeps us from a panic.
 var errSnapshot = errors.New("the snapshot is cut short or damaged")
 
+// ErrTooLarge is for a snapshot of a run that was allowed more memory.
+var ErrTooLarge = errors.New("the snapshot is larger than three quarters of max_memory_mib: raise it, or delete the stored state to begin anew")
+
 // AppendBinary writes the leaves and their series, for the rules' dimensions and for those of earlier rules, the attributes that are
 // replaced, and the values. Budgets are counted anew.
 func (l *Limiter) AppendBinary(b []byte) []byte {
@@ -112,7 +115,7 @@ func (l *Limiter) UnmarshalBinary(b []byte, now series.Step) error {
 		return errSnapshot
 	}
 	if size > l.opts.MaxBytes {
-		return errors.New("the snapshot is larger than max_memory_mib allows")
+		return ErrTooLarge
 	}
 	for i := range sections {
 		l.take(&sections[i])

@@ -15,6 +15,7 @@ type sweep struct {
 	words   series.Cursor
 	died    bool
 	budgets []*budget
+	turn    bool // another idle timeout has begun
 }
 
 // Sweep forgets the series that were idle for too long. It looks at about that many words and returns; done when the pass has come round.
@@ -22,6 +23,8 @@ type sweep struct {
 func (l *Limiter) Sweep(now series.Step, words int) (done bool) {
 	c := &l.cursor
 	if c.leaves == nil {
+		c.turn = now/l.opts.Idle != l.turned
+		l.turned, l.blames = now/l.opts.Idle, 0
 		c.leaves = slices.Collect(l.everyLeaf)
 	}
 	for ; c.next < len(c.leaves); c.next++ {
@@ -57,6 +60,9 @@ func (l *Limiter) sweepLeaf(leaf *Leaf, now series.Step, words int) (done bool) 
 	l.charge(leaf, marked-removed, false)
 	l.charge(leaf, -marked, true)
 	l.counts.Expired += int64(removed)
+	if done && l.cursor.turn {
+		leaf.demand = l.turnDemand(leaf.demand)
+	}
 	if done && leaf.hot != nil && !leaf.fillsUp(l.rules) {
 		l.takeExtra(-leaf.hot.bytes())
 		leaf.hot = nil
@@ -72,6 +78,14 @@ func (l *Limiter) sweepLeaf(leaf *Leaf, now series.Step, words int) (done bool) 
 // that begins to be looked at.
 func (f *Leaf) fillsUp(rules []Rule) bool {
 	return slices.ContainsFunc(f.budgets, func(b *budget) bool { return 4*b.active >= rules[b.rule].Max })
+}
+
+func (l *Limiter) turnDemand(d *demand) *demand {
+	if d == nil || d.turn() {
+		return d
+	}
+	l.takeExtra(-demandBytes)
+	return nil
 }
 
 // bury takes the leaves out that died.
@@ -103,6 +117,9 @@ func (l *Limiter) sweepBudget(b *budget, now series.Step) (bytes int) {
 			l.bytes -= v.bytes()
 		}
 	}
+	if l.cursor.turn {
+		b.demand = l.turnDemand(b.demand)
+	}
 	l.recover(b)
 	return bytes
 }
@@ -113,7 +130,7 @@ func (l *Limiter) recover(b *budget) {
 	to := Calm
 	active := b.inUse()
 	switch {
-	case active >= r.Max:
+	case active+b.held >= r.Max:
 		to = Limited
 	case active*10 >= r.Max*8:
 		to = Warned
@@ -123,17 +140,13 @@ func (l *Limiter) recover(b *budget) {
 	}
 	l.tell(Event{Rule: r.Name, Budget: b.per, From: b.state, To: to, Active: active, Max: r.Max})
 	b.state = to
-	if to == Calm && b.demand != nil {
-		b.demand = nil
-		l.takeExtra(-sketchBytes)
-	}
 }
 
 func (l *Limiter) drop(b *budget) {
 	delete(l.budgets, b.key)
 	l.bytes -= b.bytes()
 	if b.demand != nil {
-		l.takeExtra(-sketchBytes)
+		l.takeExtra(-demandBytes)
 	}
 }
 
@@ -146,7 +159,7 @@ func (l *Limiter) detach(leaf *Leaf) {
 		leaf.hot = nil
 	}
 	if leaf.demand != nil {
-		l.takeExtra(-sketchBytes)
+		l.takeExtra(-demandBytes)
 		leaf.demand = nil
 	}
 	for _, b := range slices.Concat(leaf.budgets, leaf.values) {

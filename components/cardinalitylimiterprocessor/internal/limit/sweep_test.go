@@ -19,7 +19,7 @@ func hashOf(s string) (h uint64) {
 func admitAll(l *Limiter, metric string, seed uint64, n int, now series.Step) (admitted int) {
 	leaf := l.Leaf(hashOf(metric), now, func() *Place { return &Place{Metric: metric, Resource: make([]string, len(l.dims.Load().resource))} })
 	for i := range n {
-		if v := l.Admit(leaf, (seed+uint64(i))*0x9e3779b97f4a7c15, nil, nil, now, nil); v.Decision == Admitted {
+		if v := l.Admit(leaf, Series{Hash: (seed + uint64(i)) * 0x9e3779b97f4a7c15}, now, nil); v.Decision == Admitted {
 			admitted++
 		}
 	}

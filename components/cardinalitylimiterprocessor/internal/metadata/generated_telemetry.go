@@ -36,6 +36,7 @@ type TelemetryBuilder struct {
 	ProcessorCardinalityLimiterLearning           metric.Int64ObservableGauge
 	ProcessorCardinalityLimiterLimitsReloads      metric.Int64Counter
 	ProcessorCardinalityLimiterMemory             metric.Int64ObservableGauge
+	ProcessorCardinalityLimiterMemoryLimit        metric.Int64ObservableGauge
 	ProcessorCardinalityLimiterPoints             metric.Int64Counter
 	ProcessorCardinalityLimiterRuleDemand         metric.Int64ObservableGauge
 	ProcessorCardinalityLimiterRuleLimit          metric.Int64ObservableGauge
@@ -115,6 +116,21 @@ func (builder *TelemetryBuilder) RegisterProcessorCardinalityLimiterMemoryCallba
 		cb(ctx, &observerInt64{inst: builder.ProcessorCardinalityLimiterMemory, obs: o})
 		return nil
 	}, builder.ProcessorCardinalityLimiterMemory)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorCardinalityLimiterMemoryLimitCallback sets callback for observable ProcessorCardinalityLimiterMemoryLimit metric.
+func (builder *TelemetryBuilder) RegisterProcessorCardinalityLimiterMemoryLimitCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorCardinalityLimiterMemoryLimit, obs: o})
+		return nil
+	}, builder.ProcessorCardinalityLimiterMemoryLimit)
 	if err != nil {
 		return err
 	}
@@ -372,6 +388,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ProcessorCardinalityLimiterMemory, err = builder.meter.Int64ObservableGauge(
 		"otelcol_processor_cardinality_limiter_memory",
 		metric.WithDescription("Memory for what is remembered; max_memory_mib bounds it. [Alpha]"),
+		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorCardinalityLimiterMemoryLimit, err = builder.meter.Int64ObservableGauge(
+		"otelcol_processor_cardinality_limiter_memory_limit",
+		metric.WithDescription("What the memory may grow to. When that for series is full, new ones are folded or dropped, whatever room their budgets have. [Alpha]"),
 		metric.WithUnit("By"),
 	)
 	errs = errors.Join(errs, err)

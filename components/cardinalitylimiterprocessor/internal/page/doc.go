@@ -10,7 +10,8 @@
 //	learning           limits are twice the rules' until startup_grace has passed
 //	problems[]         level (bad, warn, note), text, advice; the worst first
 //	series             admitted now
-//	leaves, bytes      the finest combinations that rules tell apart, and the memory for all of it
+//	leaves, bytes, max_bytes
+//	                   the finest combinations that rules tell apart, the memory for all of it, and its bound
 //	admitted, expired  series since the start
 //	rules[]            name, per[], unit (series or values), max, action, observe, budgets, limited, active, utilization of the fullest,
 //	                   demand (about so many there would be without the limit, in the budget that wants most)

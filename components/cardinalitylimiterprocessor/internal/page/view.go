@@ -19,6 +19,7 @@ type status struct {
 	Series     int              `json:"series"`
 	Leaves     int              `json:"leaves"`
 	Bytes      int              `json:"bytes"`
+	MaxBytes   int              `json:"max_bytes"`
 	Admitted   int64            `json:"admitted"`
 	Expired    int64            `json:"expired"`
 	Rules      []rule           `json:"rules"`
@@ -141,7 +142,7 @@ func (s *server) status(top int) status {
 	rules := rulesOf(&r)
 	out := status{
 		Time: s.now(), Started: f.Started, Learning: f.Learning,
-		Series: r.Series, Leaves: r.Leaves, Bytes: r.Bytes,
+		Series: r.Series, Leaves: r.Leaves, Bytes: r.Bytes, MaxBytes: r.MaxBytes,
 		Admitted: r.Counts.Admitted, Expired: r.Counts.Expired,
 		Rules: rules, Budgets: budgetsOf(r.Budgets, rules), Metrics: metricsOf(r.Metrics),
 		Points: orEmpty(f.Points), Dropped: orEmpty(f.Dropped),

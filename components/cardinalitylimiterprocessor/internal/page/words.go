@@ -43,6 +43,14 @@ func problems(s *status) []problem {
 		add("bad", "What needs a new one is dropped. Raise overflow max_streams, or use rules that are kept per fewer things.",
 			"All %s are in use.", count(s.Overflow.MaxStreams, "overflow stream"))
 	}
+	if n := s.Overflow; n.MaxStreams > 0 && n.Streams*2 >= n.MaxStreams && n.Streams < n.MaxStreams {
+		add("warn", "What needs a new stream with a placeholder goes into overflow streams, for which the other half is kept. Raise overflow max_streams, or use rules "+
+			"that are kept per fewer things.", "Half of the %s are in use.", count(n.MaxStreams, "overflow stream"))
+	}
+	if s.MaxBytes > 0 && s.Bytes*10 >= s.MaxBytes*9 {
+		add("bad", "Raise max_memory_mib, or lower the limits: new series are folded or dropped now, whatever room their budgets have.",
+			"The memory for series is %s full.", percent(float64(s.Bytes)/float64(s.MaxBytes)))
+	}
 	if s.Overflow.MaxBytes > 0 && s.Overflow.Bytes*10 >= s.Overflow.MaxBytes*9 {
 		add("warn", "When it is full, cumulative points of new series are dropped. Raise max_memory_mib, or send delta temporality.",
 			"The memory for overflow streams is %s full.", percent(float64(s.Overflow.Bytes)/float64(s.Overflow.MaxBytes)))
