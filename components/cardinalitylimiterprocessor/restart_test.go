@@ -172,12 +172,13 @@ func TestStorageThatFailsIsCounted(t *testing.T) {
 	r := newRig(t, perMetric(1, "overflow"), over(storage))
 	storage.fails = errLater
 	r.send(batch("shop", counter("m", 0, 5)))
-	assert.EqualValues(t, 5, total(append(r.out.take(), r.folded()...)))
+	assert.InDelta(t, 5, total(append(r.out.take(), r.folded()...)), 0)
 	assert.Positive(t, r.counted("storage_errors", "none")[""])
 	assert.NotEmpty(t, r.foldCounts().SnapshotError)
 	storage.fails = nil
+	r.saveSeries(context.Background(), true)
+	assert.NotEmpty(t, r.foldCounts().SnapshotError, "the totals are not stored as yet")
 	r.send(batch("shop", counter("m", 0, 5)))
 	r.folded()
-	r.saveSeries(context.Background(), true)
 	assert.Empty(t, r.foldCounts().SnapshotError)
 }
