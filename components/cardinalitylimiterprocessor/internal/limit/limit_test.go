@@ -165,7 +165,7 @@ func TestCountsAreThoseOfARecount(t *testing.T) {
 			}
 		case dice < 980:
 			l.SetRules(sets[random.IntN(len(sets))])
-		case dice < 985 && len(l.Old()) == 0:
+		case dice < 985:
 			next := New(l.opts)
 			next.SetRules(l.rules)
 			require.NoError(t, next.UnmarshalBinary(l.AppendBinary(nil), now))

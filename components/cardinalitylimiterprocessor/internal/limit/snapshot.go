@@ -118,7 +118,7 @@ func (l *Limiter) UnmarshalBinary(b []byte, now series.Step) error {
 		return ErrTooLarge
 	}
 	for i := range sections {
-		l.take(&sections[i])
+		l.take(&sections[i], i == 0)
 	}
 	for _, v := range stored {
 		if b := l.budgets[v.budget]; b != nil && b.values != nil {
@@ -145,10 +145,11 @@ func (r *reader) values(now series.Step) storedValues {
 	return v
 }
 
-// take puts a section's leaves where they belong by the rules of today.
-func (l *Limiter) take(s *section) {
+// take puts a section's leaves where they belong by the rules of today. Only the first section was of the rules of its day: others may have
+// leaves of the same places.
+func (l *Limiter) take(s *section, first bool) {
 	leaves := &l.leaves
-	if !s.dims.equal(*l.dims.Load()) {
+	if !first || !s.dims.equal(*l.dims.Load()) {
 		old := newOld(&s.dims, newLeafSlots(len(s.leaves)))
 		l.old = append(l.old, old)
 		leaves = &old.leaves
