@@ -54,6 +54,33 @@ func TestDegradeNeverReplacesWhatIsProtected(t *testing.T) {
 	assert.NotContains(t, methods, "__overflow__")
 }
 
+// Not even when it is the one that explodes.
+func TestDegradeNeverReplacesAProtectedAttributeThatExplodes(t *testing.T) {
+	r := newRig(t, func(c *Config) {
+		perMetric(20, "degrade")(c)
+		c.Protect = []string{"user"}
+	})
+	r.send(batch("shop", counter("requests", 0, 60)))
+	got := append(r.out.take(), r.folded()...)
+	assert.Len(t, streams(got), 60)
+	for _, s := range got {
+		assert.NotEqual(t, "__overflow__", s.attrs["user"])
+	}
+	assert.Equal(t, map[string]int64{"passed": 20, "overflow": 40}, r.points())
+}
+
+// And it does not stand before another one that explodes, too.
+func TestDegradeReplacesWhatExplodesBesideAProtectedAttribute(t *testing.T) {
+	r := newRig(t, func(c *Config) {
+		perMetric(100, "degrade")(c)
+		c.Protect = []string{"user"}
+	})
+	for i := range 300 {
+		r.send(batch("shop", one("m", map[string]any{"user": fmt.Sprint("u", i), "path": fmt.Sprint("p", i%20)})))
+	}
+	assert.Equal(t, map[string]int64{"passed": 100, "replaced": 200}, r.points())
+}
+
 func TestProtectedAttributesStayInOverflowStreams(t *testing.T) {
 	r := newRig(t, func(c *Config) {
 		perMetric(20, "overflow")(c)
@@ -152,4 +179,20 @@ func TestValuesGiveTheirPlaceBackWhenTheyAreIdle(t *testing.T) {
 	}
 	assert.Equal(t, 1, send("late2"), "the place of the idle one")
 	assert.Equal(t, 0, send("late3"), "busy has kept its own")
+}
+
+func TestAValuesRuleDoesNotLimitProtectedAttributes(t *testing.T) {
+	r := newRig(t, func(c *Config) {
+		rules(RuleConfig{Name: "values", Per: []string{"metric", "attribute"}, MaxValues: 3})(c)
+		c.Protect = []string{"user"}
+	})
+	for i := range 10 {
+		r.send(batch("shop", one("m", map[string]any{"user": fmt.Sprint("u", i), "path": fmt.Sprint("p", i)})))
+	}
+	users := map[any]bool{}
+	for _, s := range append(r.out.take(), r.folded()...) {
+		users[s.attrs["user"]] = true
+	}
+	assert.Len(t, users, 10)
+	assert.NotContains(t, users, "__overflow__")
 }

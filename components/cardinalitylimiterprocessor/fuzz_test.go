@@ -73,6 +73,9 @@ func (w *world) writeLimits(limit int) {
 	actions := []string{"overflow", "degrade"}
 	text := fmt.Sprintf("rules:\n- {name: metric, per: [metric], max_series: %d, action: %s}\n- {name: look, per: [metric], max_series: 1, mode: observe}\n",
 		limit, actions[limit%2])
+	if w.dice.roll(2) == 0 { // tells places apart in another way
+		text += "- {name: host, per: [resource.host], max_series: 1000}\n"
+	}
 	require.NoError(w.t, os.WriteFile(w.file, []byte(text), 0o600))
 }
 
@@ -148,13 +151,12 @@ func (w *world) addPoints() {
 // batch sends one. A sender that is told to come again later does so, or gives up.
 func (w *world) batch() {
 	md := pmetric.NewMetrics()
-	marking := w.dice.roll(10) == 0
 	for range 1 + w.dice.roll(2) {
 		rm := md.ResourceMetrics().AppendEmpty()
 		rm.Resource().Attributes().PutStr("service.name", fmt.Sprint("s", w.dice.roll(2)))
 		sm := rm.ScopeMetrics().AppendEmpty()
 		for range 1 + w.dice.roll(2) {
-			w.metric(sm.Metrics().AppendEmpty(), marking)
+			w.metric(sm.Metrics().AppendEmpty())
 		}
 	}
 	again := pmetric.NewMetrics()

@@ -37,15 +37,10 @@ func (w *world) look() (came map[string]bool) {
 
 // pass notes a series that came unfolded. One that was not there needs room.
 func (w *world) pass(s *sample) {
-	now := w.r.clock.now()
-	seen, known := w.live[s.id]
-	if !known {
+	if _, known := w.live[s.id]; !known {
 		w.fits(s)
 	}
-	if now.After(seen) {
-		seen = now
-	}
-	w.live[s.id] = seen
+	w.live[s.id] = w.r.clock.now()
 }
 
 // fits tells whether there was room for a series that was not there for a while. If it was not there ever, it had to fit what holds now.

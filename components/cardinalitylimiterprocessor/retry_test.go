@@ -122,3 +122,22 @@ func TestRefusalsInTheBackgroundAreCounted(t *testing.T) {
 	}, 20*time.Second, 10*time.Millisecond)
 	assert.InDelta(t, 9, total(got), 0)
 }
+
+// A clock that is set back neither silences streams until it has caught up, nor gives a time twice.
+func TestAClockThatIsSetBackSilencesNobody(t *testing.T) {
+	for _, f := range forms() {
+		t.Run(f.name, func(t *testing.T) {
+			r := newRig(t, perMetric(4, "overflow"))
+			all := r.round(f, 0, 10)
+			r.clock.advance(-time.Hour)
+			all = append(all, r.round(f, 1, 10)...)
+			all = append(all, r.round(f, 2, 10)...)
+			r.clock.advance(-time.Hour)
+			r.shutdown()
+			all = append(all, r.out.take()...)
+			value, _ := said(all, f.kind)
+			assert.InDelta(t, 10*(3+2+2), value, 0)
+			inOrder(t, having(all, overflowKey))
+		})
+	}
+}

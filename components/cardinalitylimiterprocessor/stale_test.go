@@ -74,3 +74,13 @@ func TestARefusedEndFreesNothing(t *testing.T) {
 	assert.Len(t, r.out.take(), 1)
 	assert.Zero(t, r.active())
 }
+
+// What belongs to a batch that ends a series and goes on with it keeps its place.
+func TestASeriesThatEndsAndGoesOnInOneBatchKeepsItsPlace(t *testing.T) {
+	r := newRig(t, perMetric(1, "drop"))
+	r.send(batch("shop", one("m", user(1))))
+	r.send(batch("shop", marker("m", user(1)), one("m", user(1))))
+	r.send(batch("shop", one("m", user(2))))
+	r.send(batch("shop", one("m", user(1))))
+	assert.Len(t, unfolded(r.out.take()), 1)
+}

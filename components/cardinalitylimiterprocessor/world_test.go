@@ -44,7 +44,8 @@ func (*memoryStorage) Batch(context.Context, ...*storage.Operation) error {
 
 func (*memoryStorage) Close(context.Context) error { return nil }
 
-func (w *world) metric(m pmetric.Metric, marking bool) {
+func (w *world) metric(m pmetric.Metric) {
+	marking := w.dice.roll(10) == 0
 	flags := pmetric.DefaultDataPointFlags.WithNoRecordedValue(marking)
 	temporality := []pmetric.AggregationTemporality{pmetric.AggregationTemporalityDelta, pmetric.AggregationTemporalityCumulative}
 	count := 1 + w.dice.roll(3)
