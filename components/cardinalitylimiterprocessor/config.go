@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/configopaque"
 )
 
 // Config is what a user can set; README.md has the table.
@@ -20,6 +21,10 @@ type Config struct {
 	Allow []string `mapstructure:"allow"`
 	// Protect are attributes, of points and resources, that are kept when series are folded.
 	Protect []string `mapstructure:"protect"`
+	// Admission says which series are admitted when not all fit: those that come first, or those with the lowest hashes.
+	Admission string `mapstructure:"admission"`
+	// HashSeed makes replicas agree on the hashes.
+	HashSeed configopaque.String `mapstructure:"hash_seed"`
 	// IdleTimeout is how long a series keeps its place without points.
 	IdleTimeout time.Duration `mapstructure:"idle_timeout"`
 	// StartupGrace is how long after a start without snapshot series may pass up to twice the limits.
@@ -48,8 +53,15 @@ type OverflowConfig struct {
 	Gauge string `mapstructure:"gauge"`
 }
 
+// The values of admission.
+const (
+	firstCome  = "first_come"
+	lowestHash = "lowest_hash"
+)
+
 func createDefaultConfig() component.Config {
 	return &Config{
+		Admission:    firstCome,
 		IdleTimeout:  15 * time.Minute,
 		StartupGrace: 2 * time.Minute,
 		MaxMemoryMiB: 128,
@@ -75,6 +87,8 @@ func (c *Config) Validate() error {
 	if err := distinctNames(c.Rules); err != nil {
 		errs = append(errs, err)
 	}
+	check(c.Admission == firstCome || c.Admission == lowestHash, "admission: must be %s or %s, got %q", firstCome, lowestHash, c.Admission)
+	check(c.Admission != lowestHash || c.HashSeed != "", "hash_seed: must not be empty with admission: %s, and be the same for all replicas", lowestHash)
 	check(c.IdleTimeout >= time.Minute, "idle_timeout: must be at least 1m, got %s", c.IdleTimeout)
 	check(c.StartupGrace >= 0, "startup_grace: must not be negative, got %s", c.StartupGrace)
 	check(c.MaxMemoryMiB >= 8, "max_memory_mib: must be at least 8, got %d", c.MaxMemoryMiB)

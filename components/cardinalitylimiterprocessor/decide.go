@@ -66,7 +66,11 @@ func decide[P point](w *walker, p P, h uint64) (pass bool) {
 		w.observe(v.Rule)
 		return true
 	}
-	w.turnAway(v, func(s *fold.Stream, o outcome) { note(w, p, key, s, o, v.Rule) })
+	moved := w.leaf != nil && w.leaf.Moved(h)
+	w.turnAway(v, func(s *fold.Stream, o outcome) {
+		note(w, p, key, s, o, v.Rule)
+		w.todo[len(w.todo)-1].point.Moved = moved
+	})
 	return false
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/zeebo/xxh3"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/consumer/consumererror"
@@ -78,7 +79,11 @@ func newProcessor(set processor.Settings, cfg *Config, next consumer.Metrics) (*
 	p.file.path = cfg.LimitsFile
 	p.walkers.New = func() any { return &walker{p: p, counts: newCounts(), ended: map[uint64]int{}} }
 	p.rules = compile(cfg.Rules)
-	p.begin(rand.Uint64()) //nolint:gosec // runtime's generator, seeded by the system: not to be guessed from outside
+	seed := rand.Uint64() //nolint:gosec // runtime's generator, seeded by the system: not to be guessed from outside
+	if cfg.HashSeed != "" {
+		seed = xxh3.HashString(string(cfg.HashSeed))
+	}
+	p.begin(seed)
 	var err error
 	if p.tel, err = newTelemetry(set.TelemetrySettings); err != nil {
 		return nil, err
@@ -90,7 +95,10 @@ func newProcessor(set processor.Settings, cfg *Config, next consumer.Metrics) (*
 func (p *limiter) begin(seed uint64) {
 	p.hash = ident.New(seed)
 	memory := p.cfg.MaxMemoryMiB << 20
-	p.limits = limit.New(limit.Options{Idle: steps, MaxBytes: memory - memory/foldedPart, Hash: p.hash.String, Allow: globs(p.cfg.Allow)})
+	p.limits = limit.New(limit.Options{
+		Idle: steps, MaxBytes: memory - memory/foldedPart, Hash: p.hash.String, Allow: globs(p.cfg.Allow),
+		Lowest: p.cfg.Admission == lowestHash,
+	})
 	p.folds = fold.NewTable(fold.Config{
 		Gauge: p.gauge, MaxStreams: p.cfg.Overflow.MaxStreams, MaxBytes: memory / foldedPart, Idle: p.cfg.IdleTimeout,
 	})
@@ -122,8 +130,8 @@ func (p *limiter) Start(ctx context.Context, host component.Host) error {
 	if err != nil {
 		return err
 	}
-	p.learn(!known && p.cfg.StartupGrace > 0)
-	p.saveSeries(ctx, !known) // the seed: what is folded means nothing without it
+	p.learn(!known && p.cfg.StartupGrace > 0 && p.cfg.Admission != lowestHash) // else it does not matter who comes first
+	p.saveSeries(ctx, !known)                                                  // the seed: what is folded means nothing without it
 	if err := p.serve(); err != nil {
 		return err
 	}

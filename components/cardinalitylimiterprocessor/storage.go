@@ -122,6 +122,9 @@ func (p *limiter) restore(ctx context.Context) (known bool, err error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if err == nil && p.cfg.HashSeed != "" && seed != p.hash.Seed() {
+		err = errors.New("stored under another hash_seed")
+	}
 	if err == nil {
 		p.begin(seed)
 		err = p.limits.UnmarshalBinary(data, p.step(p.now()))

@@ -90,7 +90,7 @@ func (t *Table) foldCumulativeExponential(s *Stream, f *input) Outcome {
 	if !s.room(p.Count - before) {
 		return DroppedOverflow
 	}
-	whole := f.m != nil || s.whole(p.Start)
+	whole := f.m != nil || !p.Moved && s.whole(p.Start)
 	if !t.keep(s, f, width) {
 		return DroppedState
 	}

@@ -61,6 +61,7 @@ type Exponents struct {
 type Point struct {
 	Start, Time uint64 // Unix nanoseconds, 0 if unknown
 	NoValue     bool   // the series ended
+	Moved       bool   // the series had an output of its own until now: only what comes after the point counts
 
 	IsInt bool
 	Int   int64

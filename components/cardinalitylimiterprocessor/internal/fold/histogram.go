@@ -152,7 +152,7 @@ func (t *Table) foldCumulativeHistogram(s *Stream, f *input) Outcome {
 	if !s.room(p.Count - before) {
 		return DroppedOverflow
 	}
-	whole := f.m != nil || s.whole(p.Start)
+	whole := f.m != nil || !p.Moved && s.whole(p.Start)
 	if !t.keep(s, f, width) {
 		return DroppedState
 	}

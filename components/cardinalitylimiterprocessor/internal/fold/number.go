@@ -79,7 +79,7 @@ func (t *Table) foldCumulative(s *Stream, f *input) Outcome {
 	}
 	f.seenAt()
 	f.m.setValue(n)
-	if !s.whole(f.p.Start) {
+	if f.p.Moved || !s.whole(f.p.Start) {
 		s.cur.total.add(num{isInt: n.isInt}, false) // settles the type
 		return Baseline
 	}
@@ -139,7 +139,7 @@ func (t *Table) foldSummary(s *Stream, f *input) Outcome {
 	}
 	cell = t.cells.at(f.m.cell())
 	cell[0], cell[1] = p.Count, num{f: p.Sum}.bits()
-	if first && !s.whole(p.Start) {
+	if first && (p.Moved || !s.whole(p.Start)) {
 		f.seenAt()
 		return Baseline
 	}

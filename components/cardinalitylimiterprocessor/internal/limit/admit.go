@@ -50,10 +50,18 @@ func (l *Limiter) Admit(leaf *Leaf, s Series, now series.Step, scratch []bool) V
 		}
 		return l.reject(leaf, over, h, Verdict{Decision: Rejected, Replace: replace})
 	}
+	l.leaving = l.leaving[:0]
 	for _, b := range leaf.budgets {
 		r := &l.rules[b.rule]
 		if r.Observe || b.room(l.allowed(r), covered(b, leaf)) {
 			continue
+		}
+		if l.opts.Lowest {
+			var ok bool
+			if l.leaving, ok = b.makesWay(series.Key(h), l.leaving); ok {
+				l.turnAway(b, h)
+				continue
+			}
 		}
 		if r.Action == Replace || r.Action == Degrade {
 			l.watchKeys(leaf) // after a restart
@@ -72,6 +80,9 @@ func (l *Limiter) Admit(leaf *Leaf, s Series, now series.Step, scratch []bool) V
 			l.changed(b, leaf, Limited, "")
 			v.Rule = b.rule
 		}
+	}
+	for _, e := range l.leaving {
+		l.leave(e, now)
 	}
 	l.put(leaf, h, attrs, observed, now)
 	if observed {
@@ -103,6 +114,7 @@ func (l *Limiter) put(leaf *Leaf, h uint64, attrs []Attr, observed bool, now ser
 	l.bytes += leaf.Series.Bytes() - before
 	l.counts.Admitted++
 	l.charge(leaf, 1, observed)
+	l.rank(leaf, series.Key(h))
 	for _, b := range leaf.values {
 		l.addValues(b, leaf, attrs, now)
 	}

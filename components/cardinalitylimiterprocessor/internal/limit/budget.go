@@ -18,6 +18,8 @@ type budget struct {
 	active int // series; of an observing rule all, of one that limits never more than Max, except while learning
 	within int // of an observing rule: those that it would have let pass
 
+	lowest highest // with Options.Lowest: its series, the one with the highest hash first
+
 	// What finer budgets of rules with a reserve may still take: it is kept free for them.
 	held    int
 	granted int
@@ -110,7 +112,7 @@ const (
 )
 
 func (b *budget) bytes() int {
-	n := budgetBytes
+	n := budgetBytes + entryBytes*cap(b.lowest)
 	for _, v := range b.values {
 		n += v.bytes()
 	}

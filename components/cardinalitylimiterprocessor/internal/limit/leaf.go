@@ -50,7 +50,8 @@ type Leaf struct {
 	// observer is the rule that would have turned away the series that are marked.
 	observer atomic.Int32
 	dead     bool
-	marked   int // series that an observing rule would have turned away
+	moved    series.Set // series that had to make way
+	marked   int        // series that an observing rule would have turned away
 	touched  series.Step
 	hot      *hotKeys
 	demand   *demand // series that were turned away
@@ -85,6 +86,9 @@ func (f *Leaf) See(attrs []Attr, now series.Step) (done bool) {
 }
 
 const noObserver = -1
+
+// Moved tells whether a series was admitted and had to make way.
+func (f *Leaf) Moved(h uint64) bool { return f.moved.Len() > 0 && f.moved.Has(h) }
 
 // Observer is the rule that would have turned away the series of the leaf that are marked; -1 when the rules observe it no longer.
 func (f *Leaf) Observer() int { return int(f.observer.Load()) }

@@ -30,6 +30,8 @@ type Options struct {
 	MaxBytes int         // of sets, leaves and budgets; above it nothing new is admitted
 	Hash     func(string) uint64
 	Allow    *regexp.Regexp // metrics without limits; nil: none
+	// Lowest admits the series with the lowest hashes instead of those that come first: one may have to make way for another.
+	Lowest bool
 }
 
 // Limiter holds the rules, their budgets and the series that were admitted. Find and Leaf.Series.Hit need no lock; everything else needs
@@ -49,9 +51,11 @@ type Limiter struct {
 	now    series.Step // when Admit was called last
 	turned series.Step // the idle timeout for which demand was begun last
 	blames int
-	counts Counts
-	events []Event
-	cursor sweep
+	// Who makes way for the series that is being admitted.
+	leaving []entry
+	counts  Counts
+	events  []Event
+	cursor  sweep
 }
 
 // Counts are totals since the start.
@@ -129,7 +133,7 @@ func (l *Limiter) Leaf(key uint64, now series.Step, place func() *Place) *Leaf {
 		if leaf.dead {
 			leaf.dead = false
 			l.attach(leaf)
-			l.bytes += leafBytes + leaf.Place.size() + leaf.Series.Bytes()
+			l.bytes += leafBytes + leaf.Place.size() + leaf.Series.Bytes() + leaf.moved.Bytes()
 		}
 		return leaf
 	}
@@ -166,6 +170,7 @@ func (l *Limiter) attach(leaf *Leaf) {
 	leaf.marked = 0
 	l.charge(leaf, n-marked, false)
 	l.charge(leaf, marked, true)
+	l.rankAll(leaf)
 	leaf.free.Store(len(leaf.budgets)+len(leaf.values) == 0)
 	leaf.watch.Store(nil)
 	if n > 0 && !leaf.valuesKnown() {

@@ -12,7 +12,7 @@ import (
 func TestMemory(t *testing.T) {
 	f := func(leaves, series, most int) {
 		t.Helper()
-		before := heap()
+		before := heapBytes()
 		l := New(Options{Idle: 64, MaxBytes: 1 << 30, Hash: hashOf})
 		l.SetRules([]Rule{
 			{Name: "metric", Per: []string{"resource.k8s.namespace.name", "resource.service.name", PerMetric}, Max: 1_000_000},
@@ -26,7 +26,7 @@ func TestMemory(t *testing.T) {
 				l.Admit(leaf, Series{Hash: hashOf(fmt.Sprint(i, " ", j))}, 1, nil)
 			}
 		}
-		held := heap() - before
+		held := heapBytes() - before
 		assert.InEpsilon(t, held, l.Bytes(), 0.25)
 		assert.Less(t, held/(leaves*series), most, "bytes per series with %d in a leaf", series)
 		t.Logf("%d leaves of %d series: %d bytes each, by its own account %d", leaves, series, held/(leaves*series), l.Bytes()/(leaves*series))
@@ -39,7 +39,7 @@ func TestMemory(t *testing.T) {
 	f(10, 50_000, 13)
 }
 
-func heap() int {
+func heapBytes() int {
 	runtime.GC()
 	runtime.GC()
 	var m runtime.MemStats

@@ -26,6 +26,8 @@ func (l *Limiter) SetRules(rules []Rule) {
 	l.cursor = sweep{}
 	for _, b := range l.budgets {
 		b.leafs, b.active, b.within, b.held, b.granted, b.parents, b.state = 0, 0, 0, 0, 0, nil, Calm
+		l.bytes -= entryBytes * cap(b.lowest)
+		b.lowest = nil
 	}
 	for leaf := range l.everyLeaf {
 		if !leaf.dead {

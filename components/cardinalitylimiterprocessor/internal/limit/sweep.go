@@ -60,6 +60,11 @@ func (l *Limiter) sweepLeaf(leaf *Leaf, now series.Step, words int) (done bool) 
 	l.charge(leaf, marked-removed, false)
 	l.charge(leaf, -marked, true)
 	l.counts.Expired += int64(removed)
+	if done && leaf.moved.Len() > 0 {
+		before = leaf.moved.Bytes()
+		leaf.moved.Sweep(now, l.opts.Idle, new(series.Cursor), math.MaxInt)
+		l.bytes += leaf.moved.Bytes() - before
+	}
 	if done && l.cursor.turn {
 		leaf.demand = l.turnDemand(leaf.demand)
 	}
@@ -120,6 +125,7 @@ func (l *Limiter) sweepBudget(b *budget, now series.Step) (bytes int) {
 	if l.cursor.turn {
 		b.demand = l.turnDemand(b.demand)
 	}
+	l.bytes += b.lowest.clean(b.active)
 	l.recover(b)
 	return bytes
 }
@@ -153,7 +159,7 @@ func (l *Limiter) drop(b *budget) {
 // detach takes a leaf out. Somebody may still hold it: dead tells.
 func (l *Limiter) detach(leaf *Leaf) {
 	leaf.dead, l.cursor.died = true, true
-	l.bytes -= leafBytes + leaf.Place.size() + leaf.Series.Bytes()
+	l.bytes -= leafBytes + leaf.Place.size() + leaf.Series.Bytes() + leaf.moved.Bytes()
 	if leaf.hot != nil {
 		l.takeExtra(-leaf.hot.bytes())
 		leaf.hot = nil

@@ -71,12 +71,26 @@ func (s *Set) Add(h uint64, marked bool, now Step) {
 	s.add(wordOf(keyOf(h), marked, now))
 }
 
+// AddKey is Add for a key.
+func (s *Set) AddKey(key uint64, now Step) { s.add(wordOf(key, false, now)) }
+
 // Has tells whether the series is there.
 func (s *Set) Has(h uint64) bool { return s.has(keyOf(h)) }
 
+// Key is what the set keeps of a hash: 56 mixed bits. Words of a snapshot have it, too, see KeyOfWord.
+func Key(h uint64) uint64 { return keyOf(h) }
+
+// KeyOfWord is the key in a word of Words.
+func KeyOfWord(word uint64) uint64 { return word &^ lowBits }
+
+// HasKey tells whether the series with a key is there.
+func (s *Set) HasKey(key uint64) bool { return s.has(key) }
+
 // Remove takes a series out.
-func (s *Set) Remove(h uint64) (found, marked bool) {
-	key := keyOf(h)
+func (s *Set) Remove(h uint64) (found, marked bool) { return s.RemoveKey(keyOf(h)) }
+
+// RemoveKey takes the series with a key out.
+func (s *Set) RemoveKey(key uint64) (found, marked bool) {
 	t := s.slot(key).Load()
 	if t == nil {
 		return false, false
