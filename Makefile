@@ -49,7 +49,7 @@ fuzz: ## Fuzz every parser and every state machine, each for FUZZTIME (10s)
 	@grep -rlE --include=*_test.go --exclude-dir=distro '^func Fuzz' . | while read -r file; do \
 		for target in $$(grep -oE '^func Fuzz[A-Za-z]+' "$$file" | cut -d' ' -f2); do \
 			echo "==> $$target $$(dirname "$$file")"; \
-			go test -run XXX -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; \
+			.ci/fuzz "$$target" "$$(dirname "$$file")" $(FUZZTIME) || exit 1; \
 		done; \
 	done
 

@@ -85,6 +85,9 @@ func (f *Leaf) See(attrs []Attr, now series.Step) (done bool) {
 	return done
 }
 
+// bytes is what the leaf holds, without what only helps to tell who is to blame.
+func (f *Leaf) bytes() int { return leafBytes + f.Place.size() + f.Series.Bytes() + f.moved.Bytes() }
+
 const noObserver = -1
 
 // Moved tells whether a series was admitted and had to make way.

@@ -133,7 +133,7 @@ func (l *Limiter) Leaf(key uint64, now series.Step, place func() *Place) *Leaf {
 		if leaf.dead {
 			leaf.dead = false
 			l.attach(leaf)
-			l.bytes += leafBytes + leaf.Place.size() + leaf.Series.Bytes() + leaf.moved.Bytes()
+			l.bytes += leaf.bytes()
 		}
 		return leaf
 	}
@@ -143,7 +143,7 @@ func (l *Limiter) Leaf(key uint64, now series.Step, place func() *Place) *Leaf {
 	leaf := &Leaf{key: key, Place: place(), dims: l.dims.Load(), touched: now}
 	l.attach(leaf)
 	l.leaves.add(leaf)
-	l.bytes += leafBytes + leaf.Place.size()
+	l.bytes += leaf.bytes()
 	return leaf
 }
 

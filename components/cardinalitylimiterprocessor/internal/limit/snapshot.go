@@ -98,10 +98,7 @@ func (l *Limiter) UnmarshalBinary(b []byte, now series.Step) error {
 			return errSnapshot
 		}
 		for _, leaf := range s.leaves {
-			size += leafBytes + leaf.Place.size() + leaf.Series.Bytes()
-			if leaf.hot != nil {
-				l.takeExtra(leaf.hot.bytes())
-			}
+			size += leaf.bytes()
 		}
 		sections = append(sections, s)
 	}
@@ -121,19 +118,19 @@ func (l *Limiter) UnmarshalBinary(b []byte, now series.Step) error {
 		l.take(&sections[i], i == 0)
 	}
 	for _, v := range stored {
-		if b := l.budgets[v.budget]; b != nil && b.values != nil {
-			b.values[v.values.key] = v.values
-			b.publish()
-		} else {
-			size -= v.values.bytes() // of a rule that is gone
+		b := l.budgets[v.budget]
+		if b == nil || b.values == nil || b.values[v.values.key] != nil {
+			continue // of a rule that is gone
 		}
+		b.values[v.values.key] = v.values
+		b.publish()
+		l.bytes += v.values.bytes()
 	}
 	for leaf := range l.leaves.all {
 		if leaf.valuesKnown() {
 			leaf.until.Store(0)
 		}
 	}
-	l.bytes += size
 	return nil
 }
 
@@ -158,6 +155,10 @@ func (l *Limiter) take(s *section, first bool) {
 		if leaves.find(leaf.key) == nil {
 			leaves.add(leaf)
 			l.attach(leaf)
+			l.bytes += leaf.bytes()
+			if leaf.hot != nil {
+				l.takeExtra(leaf.hot.bytes())
+			}
 		}
 	}
 }

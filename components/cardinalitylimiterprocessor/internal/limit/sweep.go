@@ -159,7 +159,7 @@ func (l *Limiter) drop(b *budget) {
 // detach takes a leaf out. Somebody may still hold it: dead tells.
 func (l *Limiter) detach(leaf *Leaf) {
 	leaf.dead, l.cursor.died = true, true
-	l.bytes -= leafBytes + leaf.Place.size() + leaf.Series.Bytes() + leaf.moved.Bytes()
+	l.bytes -= leaf.bytes()
 	if leaf.hot != nil {
 		l.takeExtra(-leaf.hot.bytes())
 		leaf.hot = nil
