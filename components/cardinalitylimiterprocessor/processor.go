@@ -55,7 +55,8 @@ type limiter struct {
 	server   *http.Server
 }
 
-// steps is how many steps of its clock the idle timeout has: a series goes when it was not seen for so long, to within one step.
+// steps is how many steps of its clock the idle timeout has. A series goes when it was not seen for so long, never before, and at most
+// a twelfth later: the clock is coarse by one step, and from one sweep to the next there are four.
 const steps = 64
 
 // Of max_memory_mib, this part is for what is folded.

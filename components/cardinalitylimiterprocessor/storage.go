@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 
 	"github.com/sluice-otel/sluice/components/cardinalitylimiterprocessor/internal/limit"
+	"github.com/sluice-otel/sluice/components/internal/storageclient"
 )
 
 // The keys in the storage, each with a header of its own: version, checksum of the rest, seed of the identities.
@@ -39,25 +40,10 @@ type snapshots struct {
 	next   time.Time
 }
 
-func (s *snapshots) open(ctx context.Context, host component.Host, id *component.ID, self component.ID, tel *telemetry) error {
-	if id == nil {
-		tel.logger.Warn("no storage is set: after a restart the first series to come are admitted, not those that were, " +
-			"and totals of folded series start again; set storage to a file_storage extension")
-		return nil
-	}
-	ext, ok := host.GetExtensions()[*id]
-	if !ok {
-		return fmt.Errorf("storage: extension %q is not there; add it to service.extensions", id)
-	}
-	provider, ok := ext.(storage.Extension)
-	if !ok {
-		return fmt.Errorf("storage: extension %q keeps nothing; use file_storage", id)
-	}
-	var err error
-	if s.client, err = provider.GetClient(ctx, component.KindProcessor, self, ""); err != nil {
-		return fmt.Errorf("storage: %w; when this processor is in two pipelines, give each its own (cardinality_limiter/2)", err)
-	}
-	return nil
+func (s *snapshots) open(ctx context.Context, host component.Host, id *component.ID, self component.ID, tel *telemetry) (err error) {
+	s.client, err = storageclient.Open(ctx, host, id, self, tel.logger, "after a restart the first series to come are admitted, "+
+		"not those that were, and totals of folded series start again")
+	return err
 }
 
 func (s *snapshots) close(ctx context.Context) error {

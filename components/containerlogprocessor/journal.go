@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluice-otel/sluice/components/containerlogprocessor/internal/join"
 	"github.com/sluice-otel/sluice/components/containerlogprocessor/internal/line"
+	"github.com/sluice-otel/sluice/components/internal/storageclient"
 )
 
 // The keys in the storage. A client cannot list its keys: containers have numbered slots, and refused batches numbers from the oldest
@@ -61,25 +62,10 @@ type journal struct {
 	done   map[int]bool
 }
 
-func (j *journal) open(ctx context.Context, host component.Host, id *component.ID, self component.ID) error {
-	if id == nil {
-		j.tel.logger.Warn("no storage is set: what is held of unfinished records, and what is refused while the collector stops, " +
-			"is lost with the process; set storage to a file_storage extension")
-		return nil
-	}
-	ext, ok := host.GetExtensions()[*id]
-	if !ok {
-		return fmt.Errorf("storage: extension %q is not there; add it to service.extensions", id)
-	}
-	provider, ok := ext.(storage.Extension)
-	if !ok {
-		return fmt.Errorf("storage: extension %q keeps nothing; use file_storage", id)
-	}
-	var err error
-	if j.client, err = provider.GetClient(ctx, component.KindProcessor, self, ""); err != nil {
-		return fmt.Errorf("storage: %w; when this processor is in two pipelines, give each its own (containerlog/2)", err)
-	}
-	return nil
+func (j *journal) open(ctx context.Context, host component.Host, id *component.ID, self component.ID) (err error) {
+	j.client, err = storageclient.Open(ctx, host, id, self, j.tel.logger, "what is held of unfinished records, and what is refused "+
+		"while the collector stops, is lost with the process")
+	return err
 }
 
 func (j *journal) close(ctx context.Context) error {

@@ -43,7 +43,7 @@ func TestState(t *testing.T) {
 		send := func(table *Table, at uint64) (sent []Point) {
 			table.Collect(at, func(s *Stream, p *Point) {
 				sent = append(sent, Point{Start: p.Start, Time: p.Time, Int: p.Int, Float: p.Float, Count: p.Count, Sum: p.Sum, Min: p.Min})
-				assert.Equal(t, []byte{byte(s.Kind())}, s.Meta())
+				assert.Equal(t, []byte{byte(s.kind)}, s.Meta())
 			})
 			table.Commit()
 			return sent

@@ -116,15 +116,6 @@ func (o Outcome) String() string { return outcomeNames[o] }
 // Dropped tells whether the point was lost.
 func (o Outcome) Dropped() bool { return o >= DroppedGauge }
 
-// Outcomes lists them all.
-func Outcomes() []Outcome {
-	all := make([]Outcome, 0, outcomes)
-	for o := range outcomes {
-		all = append(all, o)
-	}
-	return all
-}
-
 // Config bounds a table. Where something is 0 there is no limit, or nothing is ever idle.
 type Config struct {
 	Gauge      GaugeFold

@@ -99,7 +99,7 @@ func TestMemberStays(t *testing.T) {
 	assert.Equal(t, Folded, table.Fold(a, series(1), ints(0, 0, 1), t0))
 	assert.Equal(t, Folded, table.Fold(b, series(1), ints(0, 0, 1), t0))
 	assert.Same(t, a, table.Member(series(1)))
-	assert.Equal(t, 1, a.Members())
+	assert.Equal(t, 1, a.members)
 	assert.Equal(t, int64(2), a.cur.total.int)
 }
 

@@ -5,10 +5,10 @@ import "unsafe"
 // Stream is an output.
 type Stream struct {
 	key     Key
-	kind    Kind
+	kind    Kind // what it adds up
 	meta    []byte
 	slot    uint32
-	members int
+	members int    // series that are folded into it
 	seen    uint64 // when something last came in
 
 	// start is the end of the last interval that got through for deltas, of cumulative kinds it lies where the values begin. Once fixed,
@@ -36,14 +36,8 @@ type Stream struct {
 // Key names the stream.
 func (s *Stream) Key() Key { return s.key }
 
-// Kind is what the stream adds up.
-func (s *Stream) Kind() Kind { return s.kind }
-
 // Meta is what AddStream got; the caller must not change it.
 func (s *Stream) Meta() []byte { return s.meta }
-
-// Members is the number of series that are folded into the stream.
-func (s *Stream) Members() int { return s.members }
 
 // acc is what a stream has got: in an interval for deltas and gauges, since its start for the others.
 type acc struct {

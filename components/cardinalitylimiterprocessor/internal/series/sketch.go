@@ -26,14 +26,6 @@ func (s *Sketch) Add(h uint64) {
 	}
 }
 
-// Bytes is the heap that it holds.
-func (s *Sketch) Bytes() int {
-	if s.ranks == nil {
-		return 0
-	}
-	return registers
-}
-
 // Estimate is Ertl's estimator ("New cardinality estimation algorithms for HyperLogLog sketches", 2017): unlike the first one
 // it is not biased between few and many values, and needs no table of corrections.
 func (s *Sketch) Estimate() int {

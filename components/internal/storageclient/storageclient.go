@@ -1,0 +1,35 @@
+// Package storageclient opens the storage that a processor's key storage names.
+package storageclient
+
+import (
+	"context"
+	"fmt"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.uber.org/zap"
+)
+
+// Open gives the processor self its client of the extension id. Without an id there is none, nor an error: then the log says what that
+// loses.
+func Open(
+	ctx context.Context, host component.Host, id *component.ID, self component.ID, logger *zap.Logger, loses string,
+) (storage.Client, error) {
+	if id == nil {
+		logger.Warn("no storage is set: " + loses + "; set storage to a file_storage extension")
+		return nil, nil
+	}
+	ext, ok := host.GetExtensions()[*id]
+	if !ok {
+		return nil, fmt.Errorf("storage: extension %q is not there; add it to service.extensions", id)
+	}
+	provider, ok := ext.(storage.Extension)
+	if !ok {
+		return nil, fmt.Errorf("storage: extension %q keeps nothing; use file_storage", id)
+	}
+	client, err := provider.GetClient(ctx, component.KindProcessor, self, "")
+	if err != nil {
+		return nil, fmt.Errorf("storage: %w; when this processor is in two pipelines, give each its own (%s/2)", err, self.Type())
+	}
+	return client, nil
+}
