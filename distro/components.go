@@ -45,6 +45,7 @@ import (
 	zipkinreceiver "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/zipkinreceiver"
 	cardinalitylimiterprocessor "github.com/sluice-otel/sluice/components/cardinalitylimiterprocessor"
 	containerlogprocessor "github.com/sluice-otel/sluice/components/containerlogprocessor"
+	lokihintprocessor "github.com/sluice-otel/sluice/components/lokihintprocessor"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/connector"
 	forwardconnector "go.opentelemetry.io/collector/connector/forwardconnector"
@@ -166,6 +167,7 @@ func components() (otelcol.Factories, error) {
 		memorylimiterprocessor.NewFactory(),
 		containerlogprocessor.NewFactory(),
 		cardinalitylimiterprocessor.NewFactory(),
+		lokihintprocessor.NewFactory(),
 		batchprocessor.NewFactory(),
 		k8sattributesprocessor.NewFactory(),
 		resourcedetectionprocessor.NewFactory(),
@@ -189,6 +191,7 @@ func components() (otelcol.Factories, error) {
 		memorylimiterprocessor.NewFactory().Type():        "go.opentelemetry.io/collector/processor/memorylimiterprocessor v0.145.0",
 		containerlogprocessor.NewFactory().Type():         "github.com/sluice-otel/sluice v0.0.0",
 		cardinalitylimiterprocessor.NewFactory().Type():   "github.com/sluice-otel/sluice v0.0.0",
+		lokihintprocessor.NewFactory().Type():             "github.com/sluice-otel/sluice v0.0.0",
 		batchprocessor.NewFactory().Type():                "go.opentelemetry.io/collector/processor/batchprocessor v0.145.0",
 		k8sattributesprocessor.NewFactory().Type():        "github.com/open-telemetry/opentelemetry-collector-contrib/processor/k8sattributesprocessor v0.145.0",
 		resourcedetectionprocessor.NewFactory().Type():    "github.com/open-telemetry/opentelemetry-collector-contrib/processor/resourcedetectionprocessor v0.145.0",

@@ -1,0 +1,123 @@
+package lokihintprocessor
+
+import (
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/sluice-otel/sluice/components/lokihintprocessor/internal/config"
+)
+
+// edit is one change of a resource's attributes: from goes, to comes; with the value of from unless there is another.
+type edit struct {
+	from, to, value string
+}
+
+// encode writes the choice into a resource: of what Loki makes labels of there is what was chosen, and nothing else. What is not a label keeps its name in
+// LogQL, as structured metadata.
+func (w *walker) encode(attrs pcommon.Map) {
+	w.edits, w.moved = w.edits[:0], w.moved[:0]
+	clear(w.there)
+	i := 0
+	for _, v := range attrs.All() {
+		switch k := w.infos[i]; {
+		case k.label >= 0:
+			w.encodeLabel(k, v)
+		case k.indexed:
+			w.demote(k, v)
+		}
+		i++
+	}
+	for i := range w.layout.labels {
+		w.addLabel(i)
+	}
+	if w.p.cfg.Hints.Emit {
+		w.edits = append(w.edits, edit{to: config.HintResourceLabels, value: w.carriers()})
+	}
+	for _, e := range w.edits {
+		e.apply(attrs)
+	}
+}
+
+// encodeLabel is for an attribute that has the name of a label.
+func (w *walker) encodeLabel(k *key, v pcommon.Value) {
+	value, sent, is := w.choice.values[k.label], w.choice.sent(k.label), scalar(v)
+	carrier := k.raw == w.layout.labels[k.label].carrier
+	switch {
+	case sent == "":
+		w.there[k.label] = is == value // as structured metadata
+		if k.indexed {
+			w.demote(k, v)
+		}
+	case carrier && is == sent:
+		w.there[k.label] = true
+	case is == sent || is == "" && v.Type() != pcommon.ValueTypeMap && v.AsString() == "":
+		w.edits = append(w.edits, edit{from: k.raw})
+	default: // another value has the name
+		w.counts.mended[mendClash]++
+		w.edits = append(w.edits, edit{from: k.raw, to: w.rename(k, v, ofResource)})
+	}
+}
+
+// demote keeps Loki from making a label of an attribute: it knows the keys by their exact spelling, so the name that LogQL has for it anyway is another one.
+// What is spelled like its name moves to the scopes, of which Loki makes no labels.
+func (w *walker) demote(k *key, v pcommon.Value) {
+	if w.layout.indexed[k.name] {
+		kept := pcommon.NewValueEmpty()
+		v.CopyTo(kept)
+		w.moved = append(w.moved, entry{k, kept})
+		w.edits = append(w.edits, edit{from: k.raw})
+		return
+	}
+	w.edits = append(w.edits, edit{from: k.raw, to: k.name})
+}
+
+// addLabel puts a label's value where it has to be and is not yet.
+func (w *walker) addLabel(i int) {
+	l, value := &w.layout.labels[i], w.choice.sent(i)
+	switch {
+	case value != "":
+		w.names.take(ofResource, w.keys.labels[i])
+		if !w.there[i] {
+			w.edits = append(w.edits, edit{to: l.carrier, value: value})
+		}
+	case w.choice.values[i] == "" || w.there[i] || l.ofRecord || !w.names.take(ofResource, w.keys.labels[i]):
+		// there is no value; or it is there; or on the record; or something else has the name, and the value is under its source's
+	case w.layout.indexed[l.name]:
+		w.moved = append(w.moved, entry{w.keys.get(l.name), pcommon.NewValueStr(w.choice.values[i])})
+	default:
+		w.edits = append(w.edits, edit{to: l.name, value: w.choice.values[i]})
+	}
+}
+
+// carriers lists the attributes that are labels, as exporters read it that know hints.
+func (w *walker) carriers() string {
+	var list []string
+	for i := range w.layout.labels {
+		if w.choice.sent(i) != "" {
+			list = append(list, w.layout.labels[i].carrier)
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+func (e *edit) apply(attrs pcommon.Map) {
+	switch {
+	case e.from == "":
+		attrs.PutStr(e.to, e.value)
+	case e.to == "":
+		attrs.Remove(e.from)
+	default:
+		v, _ := attrs.Get(e.from)
+		if v.Type() == pcommon.ValueTypeStr {
+			s := v.Str()
+			attrs.Remove(e.from)
+			attrs.PutStr(e.to, s)
+			return
+		}
+		kept := pcommon.NewValueEmpty()
+		v.CopyTo(kept)
+		attrs.Remove(e.from)
+		kept.CopyTo(attrs.PutEmpty(e.to))
+	}
+}

@@ -1,0 +1,204 @@
+package lokihintprocessor
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/zeebo/xxh3"
+	"go.opentelemetry.io/collector/pdata/plog"
+)
+
+// groups are the records of a resource by the labels that they get.
+type groups struct {
+	choices []*choice // kept over resources
+	n       int       // in use
+	byHash  map[uint64]int
+	of      []int // group of each record, in order
+	// The record before this one had these values, and went to this group.
+	values []string
+	last   int
+}
+
+func newGroups() groups {
+	return groups{byHash: map[uint64]int{}}
+}
+
+func (g *groups) start() {
+	clear(g.byHash)
+	g.n, g.of, g.last = 0, g.of[:0], -1
+}
+
+func (g *groups) reset() {
+	for _, c := range g.choices {
+		c.reset()
+	}
+	clear(g.values)
+}
+
+// split is for labels in which the records of a resource may differ: those that get the same labels stay together, others get a copy of the resource.
+func (w *walker) split(all plog.ResourceLogsSlice, rl plog.ResourceLogs) {
+	g := &w.groups
+	g.start()
+	for _, sl := range rl.ScopeLogs().All() {
+		for _, lr := range sl.LogRecords().All() {
+			g.of = append(g.of, w.group(lr))
+		}
+	}
+	parts := make([]plog.ResourceLogs, 1, g.n)
+	parts[0] = rl
+	for len(parts) < g.n {
+		part := all.AppendEmpty()
+		rl.Resource().CopyTo(part.Resource())
+		part.SetSchemaUrl(rl.SchemaUrl())
+		parts = append(parts, part)
+		if len(w.tenants) > 0 {
+			w.tenants = append(w.tenants, w.tenant)
+		}
+	}
+	if len(parts) > 1 {
+		w.move(parts)
+	}
+	for i, part := range parts {
+		w.read(part.Resource().Attributes())
+		w.choice.copyFrom(g.choices[i])
+		w.finish(part)
+	}
+}
+
+// move takes the records that are not of the first group to the resource of theirs.
+func (w *walker) move(parts []plog.ResourceLogs) {
+	i := 0
+	for _, sl := range parts[0].ScopeLogs().All() {
+		into := map[int]plog.LogRecordSlice{}
+		sl.LogRecords().RemoveIf(func(lr plog.LogRecord) bool {
+			group := w.groups.of[i]
+			i++
+			if group == 0 {
+				return false
+			}
+			records, ok := into[group]
+			if !ok {
+				scope := parts[group].ScopeLogs().AppendEmpty()
+				sl.Scope().CopyTo(scope.Scope())
+				scope.SetSchemaUrl(sl.SchemaUrl())
+				records = scope.LogRecords()
+				into[group] = records
+			}
+			lr.MoveTo(records.AppendEmpty())
+			return true
+		})
+	}
+}
+
+// group finds the labels of a record, and who else has them.
+func (w *walker) group(lr plog.LogRecord) int {
+	w.readRecord(lr)
+	g := &w.groups
+	if g.last < 0 || !slices.Equal(g.values, w.slots) || len(w.asks) > 0 {
+		w.choose()
+		g.values = append(g.values[:0], w.slots...)
+		g.last = g.find(w.choice, w.layout)
+	}
+	w.counts.demote(w.choice, 1)
+	w.keepOnRecord(lr)
+	return g.last
+}
+
+// find gives the number of the group with these labels.
+func (g *groups) find(c *choice, l *layout) int {
+	hash := uint64(0)
+	for i := range c.values {
+		if c.reasons[i] == admitted {
+			hash = hash*31 + xxh3.HashString(c.values[i])
+		} else {
+			hash = hash*31 + 1
+		}
+	}
+	if i, ok := g.byHash[hash]; ok && g.choices[i].same(c, l) {
+		return i
+	}
+	for i, other := range g.choices[:g.n] { // where two have one hash
+		if other.same(c, l) {
+			return i
+		}
+	}
+	if g.n == len(g.choices) {
+		g.choices = append(g.choices, newChoice(len(c.values)))
+	}
+	g.choices[g.n].copyFrom(c)
+	g.byHash[hash] = g.n
+	g.n++
+	return g.n - 1
+}
+
+// same says whether two choices are written alike: what a record keeps for itself may differ.
+func (c *choice) same(other *choice, l *layout) bool {
+	for i := range c.values {
+		if c.sent(i) != other.sent(i) || c.values[i] != other.values[i] && !l.labels[i].ofRecord {
+			return false
+		}
+	}
+	return true
+}
+
+// readRecord finds the sources among a record's attributes.
+func (w *walker) readRecord(lr plog.LogRecord) {
+	for _, i := range w.layout.recordSlots {
+		w.slots[i] = ""
+	}
+	clear(w.spelled)
+	copy(w.asks, w.asked)
+	i := 0
+	for raw, v := range lr.Attributes().All() {
+		k := w.keys.at(&w.guess, i, raw)
+		i++
+		if k.record >= 0 && (k.spelled || w.slots[k.record] == "") {
+			w.slots[k.record] = labelValue(scalar(v))
+		}
+		if k.label >= 0 {
+			w.spelled[k.label] = true
+		}
+		if k.hint {
+			w.readHint(w.asks, k, v)
+		}
+	}
+	if i := w.layout.severity; i >= 0 {
+		w.slots[i] = labelValue(severity(lr))
+	}
+}
+
+func labelValue(s string) string {
+	if sound(s) {
+		return s
+	}
+	return valid(s)
+}
+
+// keepOnRecord puts the values that are no labels where they can be asked for by the label's name.
+func (w *walker) keepOnRecord(lr plog.LogRecord) {
+	for i := range w.layout.labels {
+		if w.layout.labels[i].ofRecord && w.choice.reasons[i] != admitted && !w.spelled[i] {
+			lr.Attributes().PutStr(w.layout.labels[i].name, w.choice.values[i])
+		}
+	}
+}
+
+// severity is the level as people write it.
+func severity(lr plog.LogRecord) string {
+	switch n := lr.SeverityNumber(); {
+	case n == plog.SeverityNumberUnspecified:
+		return strings.ToLower(lr.SeverityText())
+	case n <= plog.SeverityNumberTrace4:
+		return "trace"
+	case n <= plog.SeverityNumberDebug4:
+		return "debug"
+	case n <= plog.SeverityNumberInfo4:
+		return "info"
+	case n <= plog.SeverityNumberWarn4:
+		return "warn"
+	case n <= plog.SeverityNumberError4:
+		return "error"
+	default:
+		return "fatal"
+	}
+}
