@@ -13,7 +13,7 @@ import (
 // clean makes a resource's attributes such that Loki can name each, and each by a name of its own. It reads hints and sources.
 func (w *walker) clean(attrs pcommon.Map) {
 	if !w.read(attrs) {
-		w.names.enter(ofResource)
+		w.enterResource()
 		w.rebuild(attrs, ofResource, nil)
 		w.read(attrs)
 	}
@@ -21,9 +21,10 @@ func (w *walker) clean(attrs pcommon.Map) {
 
 // read finds the sources among a resource's attributes. It returns false when something has to be mended first.
 func (w *walker) read(attrs pcommon.Map) bool {
-	w.names.enter(ofResource)
+	w.enterResource()
 	w.infos, w.shared = w.infos[:0], size{}
 	clear(w.slots)
+	w.original = ""
 	for raw, v := range attrs.All() {
 		k := w.keys.get(raw)
 		if k.hint || !w.fits(k, v, ofResource) {
@@ -34,8 +35,37 @@ func (w *walker) read(attrs pcommon.Map) bool {
 		if k.resource >= 0 {
 			w.slots[k.resource] = scalar(v)
 		}
+		if k.raw == trueService {
+			w.original = scalar(v)
+		}
 	}
+	w.findService()
 	return true
+}
+
+func (w *walker) enterResource() {
+	w.names.enter(ofResource)
+	if w.p.cfg.Hints.Emit {
+		w.names.take(ofResource, w.keys.hint)
+	}
+}
+
+// findService fills in service.name, for service_name and for whatever else has it as a source. What a collector before this one put there for want of a
+// better one does not count.
+func (w *walker) findService() {
+	service := &w.layout.labels[0]
+	at := &w.slots[service.slots[0]]
+	if *at == overflow && w.original != "" {
+		*at = w.original
+	}
+	if *at == unknownService {
+		*at = ""
+	}
+	for _, s := range service.slots {
+		if *at == "" {
+			*at = w.slots[s]
+		}
+	}
 }
 
 // fits says whether an attribute can stay as it is; then it takes its names.
@@ -50,12 +80,13 @@ func (w *walker) fits(k *key, v pcommon.Value, l level) bool {
 		}
 	case pcommon.ValueTypeMap:
 		// Loki makes an entry of every leaf.
-		w.leaves = w.leaves[:0]
+		w.leaves = append(w.leaves[:0], k.id)
 		if !w.collect(k.name, v.Map()) {
 			return false
 		}
 		for i, id := range w.leaves {
-			if !w.names.take(l, id) {
+			// On a resource a label's name is not for leaves: a label is put beside them.
+			if i > 0 && l == ofResource && id < len(w.layout.labels) || !w.names.take(l, id) {
 				w.names.free(w.leaves[:i])
 				return false
 			}
@@ -130,15 +161,47 @@ func (w *walker) repair(k *key, v pcommon.Value) *key {
 	if repairValue(v) {
 		w.counts.mended[mendUTF8]++
 	}
-	if k.better == "" {
-		return k
+	if k.better != "" {
+		if utf8.ValidString(k.raw) {
+			w.counts.mended[mendKey]++
+		} else {
+			w.counts.mended[mendUTF8]++
+		}
+		k = w.keys.get(k.better)
 	}
-	if utf8.ValidString(k.raw) {
-		w.counts.mended[mendKey]++
-	} else {
-		w.counts.mended[mendUTF8]++
+	if v.Type() == pcommon.ValueTypeMap {
+		w.counts.mended[mendClash] += separate(k.name, v.Map(), map[string]bool{})
 	}
-	return w.keys.get(k.better)
+	return k
+}
+
+// separate renames leaves of a map that have the name of another leaf; it returns how many.
+func separate(prefix string, m pcommon.Map, taken map[string]bool) (renamed int) {
+	old := pcommon.NewMap()
+	m.MoveTo(old)
+	for raw, v := range old.All() {
+		name, _ := config.Name(prefix + "_" + raw)
+		if v.Type() == pcommon.ValueTypeMap {
+			renamed += separate(name, v.Map(), taken)
+		} else {
+			better := raw
+			for n := 2; taken[name]; n++ {
+				better = raw + "_" + strconv.Itoa(n)
+				name, _ = config.Name(prefix + "_" + better)
+			}
+			taken[name] = true
+			if better != raw {
+				renamed++
+				raw = better
+			}
+		}
+		// Keys of maps are theirs alone; of two with one key the second is another one.
+		for _, there := m.Get(raw); there; _, there = m.Get(raw) {
+			raw += "_"
+		}
+		v.CopyTo(m.PutEmpty(raw))
+	}
+	return renamed
 }
 
 // repairValue replaces what is no valid UTF-8, also within maps; within lists Loki's own text of them is valid.
@@ -155,7 +218,7 @@ func repairValue(v pcommon.Value) (repaired bool) {
 		for raw, inner := range old.All() {
 			repaired = repairValue(inner) || !utf8.ValidString(raw) || repaired
 			raw = valid(raw)
-			for _, taken := v.Map().Get(raw); taken; _, taken = v.Map().Get(raw) {
+			for _, there := v.Map().Get(raw); there; _, there = v.Map().Get(raw) {
 				raw += "_"
 			}
 			inner.CopyTo(v.Map().PutEmpty(raw))
@@ -180,8 +243,7 @@ func sound(s string) bool {
 func (w *walker) rename(k *key, v pcommon.Value, l level) string {
 	name := l.prefix() + k.name
 	for n := 2; ; n++ {
-		better := w.keys.get(name)
-		if w.fits(better, v, l) {
+		if better := w.keys.get(name); !better.indexed && w.fits(better, v, l) {
 			return better.raw
 		}
 		name = l.prefix() + k.name + "_" + strconv.Itoa(n)

@@ -31,6 +31,9 @@ func (w *walker) encode(attrs pcommon.Map) {
 	for i := range w.layout.labels {
 		w.addLabel(i)
 	}
+	if w.choice.reasons[0] != admitted && !w.layout.indexed[trueService] && w.names.take(ofResource, w.keys.id(trueService)) {
+		w.edits = append(w.edits, edit{to: trueService, value: w.choice.values[0]})
+	}
 	if w.p.cfg.Hints.Emit {
 		w.edits = append(w.edits, edit{to: config.HintResourceLabels, value: w.carriers()})
 	}
@@ -53,6 +56,8 @@ func (w *walker) encodeLabel(k *key, v pcommon.Value) {
 		w.there[k.label] = true
 	case is == sent || is == "" && v.Type() != pcommon.ValueTypeMap && v.AsString() == "":
 		w.edits = append(w.edits, edit{from: k.raw})
+	case carrier && k.label == 0 && is == overflow && value == w.original:
+		w.edits = append(w.edits, edit{from: k.raw}) // there is room again
 	default: // another value has the name
 		w.counts.mended[mendClash]++
 		w.edits = append(w.edits, edit{from: k.raw, to: w.rename(k, v, ofResource)})

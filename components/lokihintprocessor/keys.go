@@ -27,28 +27,6 @@ type key struct {
 	resource, record int // slot of the source that it is on that level, or -1
 }
 
-// field is what Loki itself adds to structured metadata when a record has it.
-type field int
-
-const (
-	fieldObserved field = iota
-	fieldSeverityNumber
-	fieldSeverityText
-	fieldTraceID
-	fieldSpanID
-	fieldFlags
-	fieldDropped
-	fieldScopeName
-	fieldScopeVersion
-	fieldScopeDropped
-	numFields
-)
-
-var fieldNames = [numFields]string{
-	"observed_timestamp", "severity_number", "severity_text", "trace_id", "span_id", "flags", "dropped_attributes_count",
-	"scope_name", "scope_version", "scope_dropped_attributes_count",
-}
-
 // What the keys of one walker may take before it starts again.
 const (
 	maxKeys     = 4096
@@ -64,7 +42,8 @@ type keys struct {
 	bytes  int
 	// The ids of what every record may have.
 	labels []int
-	fields [numFields]int
+	fields [config.NumFields]int
+	hint   int // loki_resource_labels
 }
 
 func newKeys(l *layout) *keys {
@@ -72,9 +51,10 @@ func newKeys(l *layout) *keys {
 	for i := range l.labels {
 		t.labels = append(t.labels, t.id(l.labels[i].name))
 	}
-	for i, name := range fieldNames {
-		t.fields[i] = t.id(name)
+	for i := range config.NumFields {
+		t.fields[i] = t.id(i.String())
 	}
+	t.hint = t.id("loki_resource_labels")
 	return t
 }
 
@@ -123,7 +103,7 @@ func (t *keys) describe(raw string) *key {
 	}
 	k.name, _ = config.Name(best)
 	k.id = t.id(k.name)
-	k.field = slices.Contains(fieldNames[:], k.name)
+	k.field = config.IsField(k.name)
 	if i, ok := l.byName[k.name]; ok {
 		k.label = i
 	}

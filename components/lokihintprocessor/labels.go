@@ -12,6 +12,8 @@ const (
 	unknownService = "unknown_service"
 	// overflow is the service_name of what fits nowhere.
 	overflow = "overflow"
+	// trueService has what service.name was then.
+	trueService = "resource_service_name"
 )
 
 // label is one label of every stream; the first is service_name.

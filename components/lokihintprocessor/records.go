@@ -6,6 +6,8 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/sluice-otel/sluice/components/lokihintprocessor/internal/config"
 )
 
 // scope makes a scope's attributes fit beside those of its resource.
@@ -31,13 +33,13 @@ func (w *walker) scope(rl plog.ResourceLogs, sl plog.ScopeLogs) {
 
 func (w *walker) enterScope(sl plog.ScopeLogs) {
 	w.names.enter(ofScope)
-	w.takeField(ofScope, fieldScopeName, sl.Scope().Name() != "")
-	w.takeField(ofScope, fieldScopeVersion, sl.Scope().Version() != "")
-	w.takeField(ofScope, fieldScopeDropped, sl.Scope().DroppedAttributesCount() != 0)
+	w.takeField(ofScope, config.FieldScopeName, sl.Scope().Name() != "")
+	w.takeField(ofScope, config.FieldScopeVersion, sl.Scope().Version() != "")
+	w.takeField(ofScope, config.FieldScopeDropped, sl.Scope().DroppedAttributesCount() != 0)
 }
 
 // takeField takes the name of what Loki adds when it is there.
-func (w *walker) takeField(l level, f field, there bool) {
+func (w *walker) takeField(l level, f config.Field, there bool) {
 	if there {
 		w.names.take(l, w.keys.fields[f])
 	}
@@ -75,13 +77,13 @@ func (w *walker) record(rl plog.ResourceLogs, sl plog.ScopeLogs, lr plog.LogReco
 
 func (w *walker) enterRecord(lr plog.LogRecord) {
 	w.names.enter(ofRecord)
-	w.takeField(ofRecord, fieldObserved, lr.Timestamp() != 0 && lr.ObservedTimestamp() != 0)
-	w.takeField(ofRecord, fieldSeverityNumber, lr.SeverityNumber() != 0)
-	w.takeField(ofRecord, fieldSeverityText, lr.SeverityText() != "")
-	w.takeField(ofRecord, fieldTraceID, !lr.TraceID().IsEmpty())
-	w.takeField(ofRecord, fieldSpanID, !lr.SpanID().IsEmpty())
-	w.takeField(ofRecord, fieldFlags, lr.Flags() != 0)
-	w.takeField(ofRecord, fieldDropped, lr.DroppedAttributesCount() != 0)
+	w.takeField(ofRecord, config.FieldObserved, lr.Timestamp() != 0 && lr.ObservedTimestamp() != 0)
+	w.takeField(ofRecord, config.FieldSeverityNumber, lr.SeverityNumber() != 0)
+	w.takeField(ofRecord, config.FieldSeverityText, lr.SeverityText() != "")
+	w.takeField(ofRecord, config.FieldTraceID, !lr.TraceID().IsEmpty())
+	w.takeField(ofRecord, config.FieldSpanID, !lr.SpanID().IsEmpty())
+	w.takeField(ofRecord, config.FieldFlags, lr.Flags() != 0)
+	w.takeField(ofRecord, config.FieldDropped, lr.DroppedAttributesCount() != 0)
 }
 
 func (w *walker) rebuildRecord(rl plog.ResourceLogs, sl plog.ScopeLogs, lr plog.LogRecord) {
@@ -89,11 +91,11 @@ func (w *walker) rebuildRecord(rl plog.ResourceLogs, sl plog.ScopeLogs, lr plog.
 	w.rebuild(lr.Attributes(), ofRecord, func(k *key, v pcommon.Value) bool {
 		traceID, spanID := lr.TraceID(), lr.SpanID()
 		switch k.id {
-		case w.keys.fields[fieldSeverityText]:
+		case w.keys.fields[config.FieldSeverityText]:
 			return v.AsString() == lr.SeverityText()
-		case w.keys.fields[fieldTraceID]:
+		case w.keys.fields[config.FieldTraceID]:
 			return v.AsString() == hex.EncodeToString(traceID[:])
-		case w.keys.fields[fieldSpanID]:
+		case w.keys.fields[config.FieldSpanID]:
 			return v.AsString() == hex.EncodeToString(spanID[:])
 		}
 		return w.onResource(rl, k, v) || has(w.keys, sl.Scope().Attributes(), k, v)

@@ -44,29 +44,34 @@ func (p *hinter) deliver(ctx context.Context, ld plog.Logs, tenants []string) er
 	if alike {
 		return p.next.ConsumeLogs(p.withTenant(ctx, first), ld)
 	}
-	var errs []error
-	failed, retry := plog.NewLogs(), false
+	var permanent, retryable []error
+	failed := plog.NewLogs()
 	for _, part := range byTenant(ld, tenants) {
 		err := p.next.ConsumeLogs(p.withTenant(ctx, part.tenant), part.logs)
 		if err == nil {
 			continue
 		}
-		errs = append(errs, err)
-		if !consumererror.IsPermanent(err) {
-			retry = true
+		if consumererror.IsPermanent(err) {
+			permanent = append(permanent, err)
+			continue
+		}
+		var partial consumererror.Logs
+		if errors.As(err, &partial) {
+			partial.Data().ResourceLogs().MoveAndAppendTo(failed.ResourceLogs())
+		} else {
 			part.logs.ResourceLogs().MoveAndAppendTo(failed.ResourceLogs())
 		}
+		retryable = append(retryable, err)
 	}
-	err := errors.Join(errs...)
-	switch {
-	case err == nil:
-		return nil
-	case retry:
-		// What was taken is not sent again by those who look at this.
-		return consumererror.NewLogs(err, failed)
-	default:
-		return consumererror.NewPermanent(err)
+	switch lost := errors.Join(permanent...); {
+	case len(retryable) == 0:
+		return lost
+	case lost != nil:
+		// As text: what is permanent must not make the rest so.
+		retryable = append(retryable, errors.New(lost.Error()))
 	}
+	// What was taken is not sent again by those who look at this.
+	return consumererror.NewLogs(errors.Join(retryable...), failed)
 }
 
 type part struct {

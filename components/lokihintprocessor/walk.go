@@ -21,6 +21,7 @@ type walker struct {
 	tenant     string
 	tenantHint int      // the source that a hint names, or -1
 	asked      []bool   // labels that hints ask for
+	original   string   // what service.name was before an earlier collector wrote overflow
 	slots      []string // values of the sources; of those of records the record's at hand
 	infos      []*key   // of its attributes, in their order
 	choice     *choice

@@ -79,6 +79,10 @@ func (c *Config) Plan() (*Plan, error) {
 			continue
 		}
 		label := LabelConfig{From: []string{from}}
+		if err := label.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("hints::honor::%d: %w", i, err))
+			continue
+		}
 		if p.find(label.name()) >= 0 {
 			continue // is a label anyway
 		}
