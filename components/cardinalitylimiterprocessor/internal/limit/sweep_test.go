@@ -1,9 +1,11 @@
 package limit
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-otel/sluice/components/cardinalitylimiterprocessor/internal/series"
 )
@@ -26,25 +28,36 @@ func admitAll(l *Limiter, metric string, seed uint64, n int, now series.Step) (a
 	return admitted
 }
 
-// One piece of a sweep is as large as was asked for, also in a large leaf: neither one long hold of the lock, nor a crawl.
+// One piece of a sweep is as large as was asked for, in one large leaf as in many small ones and their budgets: neither one long hold of
+// the lock, nor a crawl.
 func TestSweepInPieces(t *testing.T) {
-	l := New(Options{Idle: 64, MaxBytes: 64 << 20, Hash: hashOf})
-	l.SetRules([]Rule{{Name: "total", Max: 200_000, Action: Drop}})
-	assert.Equal(t, 100_000, admitAll(l, "large", 0, 100_000, 1))
-	for _, metric := range []string{"a", "b", "c"} {
-		admitAll(l, metric, hashOf(metric), 10, 1)
+	f := func(leaves, each, least, most int) {
+		t.Helper()
+		l := New(Options{Idle: 64, MaxBytes: 64 << 20, Hash: hashOf})
+		l.SetRules([]Rule{{Name: "metric", Per: []string{PerMetric}, Max: each}, {Name: "total", Max: leaves * each}})
+		for i := range leaves {
+			metric := fmt.Sprint("m", i)
+			assert.Equal(t, each, admitAll(l, metric, hashOf(metric), each, 1))
+		}
+		sweep := func(now series.Step) (pieces int) {
+			for done := false; !done; pieces++ {
+				require.Less(t, pieces, 2*most)
+				done = l.Sweep(now, 8192)
+			}
+			return pieces
+		}
+		pieces := sweep(2)
+		assert.GreaterOrEqual(t, pieces, least)
+		assert.LessOrEqual(t, pieces, most)
+		assert.Equal(t, leaves*each, l.Report(10).Series)
+		assert.GreaterOrEqual(t, sweep(100), least/2, "budgets go with their leaves")
+		assert.EqualValues(t, leaves*each, l.Counts().Expired)
+		r := l.Report(10)
+		assert.Equal(t, []int{0, 0}, []int{r.Series, r.Leaves})
+		assert.Empty(t, l.budgets)
+		assert.Equal(t, 8*len(l.leaves.slots.Load().slots), l.Bytes(), "all memory is given back")
 	}
-	pieces := 1
-	for !l.Sweep(100, 8192) {
-		pieces++
-		assert.Less(t, pieces, 100)
-	}
-	assert.Greater(t, pieces, 10)
-	assert.Zero(t, l.Report(10).Series)
-	assert.EqualValues(t, 100_030, l.Counts().Expired)
-	for !l.Sweep(200, 8192) {
-	}
-	assert.Zero(t, l.Report(10).Leaves)
-	assert.Empty(t, l.budgets)
-	assert.Equal(t, 8*len(l.leaves.slots.Load().slots), l.Bytes(), "all memory is given back")
+	f(1, 100_000, 12, 30) // a word for each series, and what is free of the table
+	f(100, 1000, 12, 30)
+	f(4000, 1, 62, 80) // 64 words for each leaf and each budget, and the series
 }
