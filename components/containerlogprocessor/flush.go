@@ -50,8 +50,8 @@ func (p *containerlog) restore(stored []storedContainer) (evicted []*container) 
 func (p *containerlog) flushInTime(ctx context.Context) {
 	ticker := time.NewTicker(min(max(p.cfg.PartialTimeout/5, pause), time.Second))
 	defer ticker.Stop()
-	var ready time.Time // before that no line could come
-	for swept := p.now(); ; {
+	var ready, swept time.Time // before ready no line could come
+	for {
 		select {
 		case <-ctx.Done():
 			return
@@ -64,7 +64,7 @@ func (p *containerlog) flushInTime(ctx context.Context) {
 		}
 		now := p.now()
 		if ready.IsZero() {
-			ready = now
+			ready, swept = now, now
 		}
 		if now.Sub(ready) >= p.cfg.PartialTimeout {
 			p.flushExpired(ctx, now.Add(-p.cfg.PartialTimeout))

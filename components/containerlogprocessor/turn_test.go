@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -101,37 +102,42 @@ func playGone(t *testing.T) {
 	p.stopOnce(t)
 }
 
-// Docker renames the rotated files once more: .1 becomes .2.
+// Docker renames the rotated files once more: .1 becomes .2. What was set aside of it still comes between the older file and the newer.
 func TestSetAsideOfADockerFile(t *testing.T) {
 	id := strings.Repeat("3f", 32)
 	d := filepath.Join(t.TempDir(), id)
 	require.NoError(t, os.MkdirAll(d, 0o755))
 	live := filepath.Join(d, id+"-json.log")
-	l := func(n int, text string) string {
-		return fmt.Sprintf(`{"log":"%s","stream":"stdout","time":"2026-03-01T10:20:30.%09dZ"}`, text, n)
-	}
-	write := func(path string, lines ...string) {
-		require.NoError(t, os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600))
+	write := func(name, text string) (path, line string) {
+		path, line = live+name, fmt.Sprintf(`{"log":"%s","stream":"stdout","time":"%s"}`, text, stamp)
+		require.NoError(t, os.WriteFile(path, []byte(line+"\n"), 0o600))
+		return path, line
 	}
 	dir, next := t.TempDir(), &sink{}
-	o := options{dir: dir, cfg: func(c *Config) { c.RotationTimeout, c.PartialTimeout = 10*pause, time.Hour }}
+	o := options{dir: dir, cfg: func(c *Config) { c.RotationTimeout, c.PartialTimeout = time.Hour, time.Hour }}
 	p := start(t, next, o)
-	a, b, c := l(1, `1\n`), l(2, `2`), l(3, `3\n`)
-	write(live+".1", a, b)
-	one := logFile{path: live + ".1"}
-	_ = one.batch(a)
-	// behind a
-	require.NoError(t, p.setAside(one.batch(b), nil))
+	middle, b := write(".1", "b")
+	f := logFile{path: middle}
+	require.NoError(t, p.setAside(f.batch(b), nil))
 	p.stopOnce(t)
-	require.NoError(t, os.Rename(live+".1", live+".2"))
-	write(live+".1", c) // the live file before, rotated now
-	write(live, l(4, `4\n`))
+	require.NoError(t, os.Rename(middle, live+".2"))
+	oldest, a := write(".3", "a")
+	newest, c := write(".1", `c\n`)
 	p = start(t, next, o)
-	two := logFile{path: live + ".1"}
-	send(t, p, two.batch(c))
-	within(t, "all", func() bool { return len(next.all()) >= 1 })
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	read := func(path, line string) {
+		f := logFile{path: path}
+		assert.NoError(t, p.ConsumeLogs(ctx, f.batch(line)))
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { read(newest, c) })
+	<-p.first
 	time.Sleep(5 * pause)
-	assert.Equal(t, []string{"23\n"}, []string{strings.Join(next.bodies(), ",") + "\n"})
+	assert.Empty(t, next.bodies())
+	read(oldest, a)
+	wg.Wait()
+	assert.Equal(t, []string{"abc"}, next.bodies())
 }
 
 // Two batches of the rotated file are on their way, one that was set aside and one of filelog's: the end of the first is not that of both.
@@ -201,30 +207,31 @@ func TestSetAsideDoesNotOvertakeAtTheStop(t *testing.T) {
 	assert.Contains(t, next.bodies(), "23")
 }
 
-// An outage that lasts over the restart for longer than partial_timeout: the next line has been there all the time.
+// An outage that lasts over the restart for longer than partial_timeout, and than files are remembered: the next line could not come
+// meanwhile, and filelog, which has other files to read, does not bring it at once.
 func TestOutageOverARestart(t *testing.T) {
-	for range 5 {
-		dir, next := t.TempDir(), &sink{}
-		o := options{dir: dir, cfg: func(c *Config) { c.PartialTimeout = 5 * pause }}
-		p := start(t, next, o)
-		f := logFile{path: podPath}
-		next.setRefuse(busy)
-		ctx, cancel := context.WithTimeout(t.Context(), pause)
-		require.NoError(t, p.ConsumeLogs(ctx, f.batch(cri("out", "F", "0"), cri("out", "P", "a"))))
-		cancel()
-		p.stopOnce(t)
-		p = start(t, next, o)
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			assert.NoError(t, p.ConsumeLogs(context.Background(), f.batch(cri("out", "F", "b"))))
-		}()
-		time.Sleep(20 * pause)
-		next.setRefuse(nil)
-		<-done
-		assert.Equal(t, []string{"0", "ab"}, next.bodies())
-		p.stopOnce(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	dir, next := t.TempDir(), &sink{refuse: func(int) error { cancel(); return errBusy }}
+	var late atomic.Int64
+	o := options{
+		dir: dir, cfg: func(c *Config) { c.PartialTimeout = 5 * pause },
+		now: func() time.Time { return time.Unix(1_700_000_000, late.Load()) },
 	}
+	p := start(t, next, o)
+	f := logFile{path: podPath}
+	require.NoError(t, p.ConsumeLogs(ctx, f.batch(cri("out", "F", "0"), cri("out", "P", "a"))))
+	p.stopOnce(t)
+	before := next.callCount()
+	p = start(t, next, o)
+	within(t, "it is refused again", func() bool { return next.callCount() > before })
+	time.Sleep(5 * pause) // the clock ticks
+	late.Add(int64(2 * idleTimeout))
+	next.setRefuse(nil)
+	<-p.restored
+	time.Sleep(5 * pause)
+	assert.Equal(t, []string{"0"}, next.bodies())
+	send(t, p, f.batch(cri("out", "F", "b")))
+	assert.Equal(t, []string{"0", "ab"}, next.bodies())
 }
 
 // The next line was set aside and filelog has nothing to read.
