@@ -180,26 +180,24 @@ func separate(prefix string, m pcommon.Map, taken map[string]bool) (renamed int)
 	old := pcommon.NewMap()
 	m.MoveTo(old)
 	for raw, v := range old.All() {
-		name, _ := config.Name(prefix + "_" + raw)
+		better, name := raw, ""
+		for n := 2; ; n++ {
+			name, _ = config.Name(prefix + "_" + better)
+			// Of two with one key the second is another one, and so is a leaf with another's name.
+			if _, there := m.Get(better); !there && !taken[name] {
+				break
+			}
+			better = raw + "_" + strconv.Itoa(n)
+		}
+		if better != raw {
+			renamed++
+		}
 		if v.Type() == pcommon.ValueTypeMap {
 			renamed += separate(name, v.Map(), taken)
 		} else {
-			better := raw
-			for n := 2; taken[name]; n++ {
-				better = raw + "_" + strconv.Itoa(n)
-				name, _ = config.Name(prefix + "_" + better)
-			}
 			taken[name] = true
-			if better != raw {
-				renamed++
-				raw = better
-			}
 		}
-		// Keys of maps are theirs alone; of two with one key the second is another one.
-		for _, there := m.Get(raw); there; _, there = m.Get(raw) {
-			raw += "_"
-		}
-		v.CopyTo(m.PutEmpty(raw))
+		v.CopyTo(m.PutEmpty(better))
 	}
 	return renamed
 }
@@ -239,16 +237,22 @@ func sound(s string) bool {
 	return utf8.ValidString(s) && !strings.Contains(s, "\uFFFD")
 }
 
-// rename finds a key whose names are free.
+// rename finds a key whose names are free. A map that does not fit under any is written as text.
 func (w *walker) rename(k *key, v pcommon.Value, l level) string {
 	name := l.prefix() + k.name
 	for n := 2; ; n++ {
 		if better := w.keys.get(name); !better.indexed && w.fits(better, v, l) {
 			return better.raw
 		}
+		if n == maxTries && v.Type() == pcommon.ValueTypeMap {
+			v.SetStr(v.AsString())
+		}
 		name = l.prefix() + k.name + "_" + strconv.Itoa(n)
 	}
 }
+
+// maxTries bounds those for a map: names between two __ are spelled by rules of their own, so it may fit nowhere.
+const maxTries = 8
 
 // has says whether one of the attributes says the same under the same name.
 func has(keys *keys, attrs pcommon.Map, k *key, v pcommon.Value) bool {

@@ -21,6 +21,10 @@ func (w *walker) encode(attrs pcommon.Map) {
 	i := 0
 	for _, v := range attrs.All() {
 		switch k := w.infos[i]; {
+		case k.raw == trueService && w.choice.reasons[0] != admitted && scalar(v) != w.choice.values[0]:
+			// Somebody else's: an unlabeled service's name goes there.
+			w.edits = append(w.edits, edit{from: k.raw, to: w.rename(k, v, ofResource)})
+			w.names.free([]int{k.id})
 		case k.label >= 0:
 			w.encodeLabel(k, v)
 		case k.indexed:
@@ -31,7 +35,8 @@ func (w *walker) encode(attrs pcommon.Map) {
 	for i := range w.layout.labels {
 		w.addLabel(i)
 	}
-	if w.choice.reasons[0] != admitted && !w.layout.indexed[trueService] && w.names.take(ofResource, w.keys.id(trueService)) {
+	if w.choice.reasons[0] != admitted {
+		w.names.take(ofResource, w.keys.id(trueService))
 		w.edits = append(w.edits, edit{to: trueService, value: w.choice.values[0]})
 	}
 	if w.p.cfg.Hints.Emit {
@@ -47,6 +52,9 @@ func (w *walker) encodeLabel(k *key, v pcommon.Value) {
 	value, sent, is := w.choice.values[k.label], w.choice.sent(k.label), scalar(v)
 	carrier := k.raw == w.layout.labels[k.label].carrier
 	switch {
+	case sent == "" && value != "" && v.Type() == pcommon.ValueTypeMap:
+		w.edits = append(w.edits, edit{from: k.raw, to: w.rename(k, v, ofResource)})
+		w.names.free([]int{k.id}) // for the label's value
 	case sent == "":
 		w.there[k.label] = is == value // as structured metadata
 		if k.indexed {
@@ -56,8 +64,8 @@ func (w *walker) encodeLabel(k *key, v pcommon.Value) {
 		w.there[k.label] = true
 	case is == sent || is == "" && v.Type() != pcommon.ValueTypeMap && v.AsString() == "":
 		w.edits = append(w.edits, edit{from: k.raw})
-	case carrier && k.label == 0 && is == overflow && value == w.original:
-		w.edits = append(w.edits, edit{from: k.raw}) // there is room again
+	case carrier && k.label == 0 && (w.choice.reasons[0] != admitted && is == value || is == overflow && value == w.original):
+		w.edits = append(w.edits, edit{from: k.raw}) // it goes to trueService, or there is room again
 	default: // another value has the name
 		w.counts.mended[mendClash]++
 		w.edits = append(w.edits, edit{from: k.raw, to: w.rename(k, v, ofResource)})

@@ -13,7 +13,7 @@ const (
 	// overflow is the service_name of what fits nowhere.
 	overflow = "overflow"
 	// trueService has what service.name was then.
-	trueService = "resource_service_name"
+	trueService = config.TrueService
 )
 
 // label is one label of every stream; the first is service_name.

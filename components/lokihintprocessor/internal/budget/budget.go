@@ -15,7 +15,7 @@ type Limits struct {
 	Window time.Duration
 	// Labels are bounded one by one; the first is the one that every stream has.
 	Labels []Label
-	// MaxStreams bounds the streams of a tenant. One of them is kept for what fits nowhere.
+	// MaxStreams bounds the streams of a tenant. A quarter of them is kept for streams that do without some labels, one for what fits nowhere.
 	MaxStreams int
 	// MaxTenants bounds the tenants with a budget of their own.
 	MaxTenants int
@@ -183,7 +183,7 @@ func (q *query) answer() (isNew bool) {
 				q.demote(i, OverValues)
 			}
 		}
-		for !q.t.streams.has(q.sum) && q.t.streams.len() >= q.b.limits.MaxStreams-1 {
+		for all, gone := q.labels(), 0; !q.t.streams.has(q.sum) && q.t.streams.len() >= q.room(gone, all); gone++ {
 			i := q.worst()
 			if i < 0 {
 				return false // nothing but the fixed value is left
@@ -199,6 +199,26 @@ func (q *query) answer() (isNew bool) {
 	}
 	q.b.dirty = q.b.dirty || isNew
 	return isNew
+}
+
+// room is how many streams there may be for a new one that does without some of its labels. Whole ones get three quarters, and the more labels a stream does
+// without, the more of the last quarter it may use: so one label that explodes leaves room for those that come later without it.
+func (q *query) room(gone, all int) int {
+	most := q.b.limits.MaxStreams - 1
+	if gone >= all {
+		return most
+	}
+	return most - most/4 + most/4*gone/all
+}
+
+// labels counts those that the stream has beside the first.
+func (q *query) labels() (n int) {
+	for i, h := range q.hashes[1:] {
+		if h != 0 && q.verdicts[i+1] == Admitted {
+			n++
+		}
+	}
+	return n
 }
 
 // demote takes a label's value out of the stream; the first label has the fixed value then, which is in no sum.

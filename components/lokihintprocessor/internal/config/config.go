@@ -102,6 +102,7 @@ func (c *Config) Validate() error {
 	} else {
 		check(len(c.Index) == 0, "index: must not be set with contract: %s, got %q", c.Contract, c.Index)
 	}
+	check(!slices.Contains(c.Index, TrueService), "index: must not have %s, which has the names of services that are no labels, got %q", TrueService, c.Index)
 	for _, key := range c.Index {
 		_, err := Name(key)
 		check(err == nil, "index: must be keys that Loki can name, got %q", key)

@@ -10,6 +10,8 @@ import (
 const (
 	ServiceLabel = "service_name"
 	serviceKey   = "service.name"
+	// TrueService has the value of service.name when that is not the label.
+	TrueService = "resource_service_name"
 )
 
 // DefaultIndex are the resource attributes that Loki makes labels of by itself: distributor.otlp_config.default_resource_attributes_as_index_labels
