@@ -16,6 +16,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
 
 	"github.com/sluice-otel/sluice/e2e/proc"
 )
@@ -157,6 +160,68 @@ func TestPrometheus(t *testing.T) {
 	require.Len(t, exemplars, 1)
 	require.Equal(t, traceID, exemplars[0].Labels["trace_id"])
 	require.WithinDuration(t, time.Unix(0, now), exemplars[0].Time, time.Second)
+}
+
+func TestLoki(t *testing.T) {
+	require.NoError(t, Build("loki"))
+	start := time.Now()
+	l := StartLoki(t, LokiOptions{MultiTenant: true, Limits: "max_label_value_length: 10", Overrides: "few:\n  max_global_streams_per_user: 1"})
+	t.Logf("ready after %s", time.Since(start).Round(100*time.Millisecond))
+	require.Regexp(t, `"version":"\d+\.\d+\.\d+"`, fetch(t, l.URL+"/loki/api/v1/status/buildinfo"))
+
+	status, answer := l.Push(t, lokiLine("cart", "p1", "nobody's"))
+	require.Equal(t, http.StatusUnauthorized, status)
+	require.Contains(t, answer, "no org id")
+
+	// What one tenant stores, no other one sees.
+	shop, few := l.As("shop"), l.As("few")
+	f := func(l *Loki, pod, line string, want int) {
+		t.Helper()
+		status, answer := l.Push(t, lokiLine("cart", pod, line))
+		require.Equal(t, want, status, answer)
+	}
+	f(shop, "p1", `{"a":1}`, http.StatusNoContent)
+	f(shop, "p2", "two", http.StatusNoContent)
+	f(shop, "a long name", "never seen", http.StatusBadRequest)
+	f(few, "p1", "one", http.StatusNoContent)
+	f(few, "p2", "never seen", http.StatusTooManyRequests)
+	require.Equal(t, map[string]float64{"label_value_too_long": 1, "invalid_labels": 1}, shop.Discarded(t))
+	require.Equal(t, map[string]float64{"stream_limit": 1}, few.Discarded(t))
+	require.Equal(t, map[string]float64{"label_value_too_long": 1, "invalid_labels": 1, "stream_limit": 1}, l.Discarded(t))
+
+	check := func() {
+		t.Helper()
+		require.ElementsMatch(t, []map[string]string{
+			{"service_name": "cart", "k8s_pod_name": "p1"}, {"service_name": "cart", "k8s_pod_name": "p2"},
+		}, shop.Series(t, `{service_name="cart"}`))
+		lines := shop.Lines(t, `{service_name="cart"} | json`)
+		require.Len(t, lines, 2)
+		require.Equal(t, map[string]string{"service_name": "cart", "k8s_pod_name": "p1"}, lines[0].Labels)
+		require.Equal(t, map[string]string{"order": "7", "detected_level": "unknown"}, lines[0].Metadata)
+		require.Equal(t, map[string]string{"a": "1"}, lines[0].Parsed)
+		require.Equal(t, `{"a":1}`, lines[0].Line)
+		require.WithinDuration(t, start, lines[0].Time, time.Minute)
+		require.Equal(t, []Sample{{Labels: map[string]string{}, Value: 2}}, shop.Query(t, `sum(count_over_time({service_name="cart"}[5m]))`))
+		require.Len(t, few.Lines(t, `{service_name="cart"}`), 1)
+	}
+	check()
+	l.Stop(t)
+	l.Restart(t)
+	check()
+}
+
+// lokiLine is a request with one line of a service's pod, as an exporter sends it.
+func lokiLine(service, pod, line string) []byte {
+	logs := plog.NewLogs()
+	resource := logs.ResourceLogs().AppendEmpty()
+	resource.Resource().Attributes().PutStr("service.name", service)
+	resource.Resource().Attributes().PutStr("k8s.pod.name", pod)
+	record := resource.ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
+	record.SetTimestamp(pcommon.NewTimestampFromTime(time.Now()))
+	record.Body().SetStr(line)
+	record.Attributes().PutInt("order", 7)
+	body, _ := plogotlp.NewExportRequestFromLogs(logs).MarshalProto() // it cannot fail
+	return body
 }
 
 func TestBuildSaysWhatItKnows(t *testing.T) {

@@ -30,6 +30,10 @@ var servers = []server{
 		module: "k8s.io/kubernetes", pkg: "k8s.io/kubernetes/cmd/kubectl",
 	},
 	{
+		name: "loki", dir: "loki", cold: "6 minutes", ldflags: lokiVersion,
+		module: "github.com/grafana/loki/v3", pkg: "github.com/grafana/loki/v3/cmd/loki",
+	},
+	{
 		name: "prometheus", dir: "prometheus", cold: "4 minutes",
 		module: "github.com/prometheus/prometheus", pkg: "github.com/prometheus/prometheus/cmd/prometheus",
 	},
@@ -63,4 +67,9 @@ func kubernetesVersion(version string) string {
 	part := strings.SplitN(strings.TrimPrefix(version, "v"), ".", 3)
 	const in = "-X k8s.io/component-base/version."
 	return in + "gitVersion=" + version + " " + in + "gitMajor=" + part[0] + " " + in + "gitMinor=" + part[1]
+}
+
+// lokiVersion is what /loki/api/v1/status/buildinfo answers and what a user of the API may ask for.
+func lokiVersion(version string) string {
+	return "-X github.com/grafana/loki/v3/pkg/util/build.Version=" + strings.TrimPrefix(version, "v")
 }
