@@ -37,7 +37,8 @@ test: build ## Unit tests, race tests of our packages, the binary under every sh
 
 e2e: browser build ## End to end on real servers and in a browser (root, or unprivileged user namespaces)
 	go run ./e2e/backends/cmd/build
-	go test -tags e2e -count=1 -timeout 30m -p 1 ./e2e ./e2e/backends ./e2e/bench ./e2e/harness ./components/cardinalitylimiterprocessor/internal/page
+	go test -tags e2e -count=1 -timeout 30m -p 1 ./e2e ./e2e/backends ./e2e/bench ./e2e/harness \
+		./components/cardinalitylimiterprocessor/internal/page ./components/lokihintprocessor/internal/lokimodel ./components/lokihintprocessor/cmd/lokihint
 
 # Said before the build, not half an hour later; e2e/browser looks for the same names.
 .PHONY: browser
@@ -75,7 +76,7 @@ soak: build ## What takes hours: 50 rounds of every kill, 10 minutes of every fu
 check: generate lint ## Nothing generated has drifted, modules are tidy, code is formatted and linted
 	@git diff --exit-code --stat -- $(GENERATED) || { echo 'generated files differ from builder-config.yaml or metadata.yaml: run `make generate` and commit the result'; exit 1; }
 	@test -z "$$(git status --porcelain -- $(GENERATED))" || { echo 'generated files are not committed: run `make generate` and commit the result'; exit 1; }
-	@for m in . .ci/tools/* e2e/backends/*/; do if [ -f "$$m/go.mod" ]; then go -C "$$m" mod tidy -diff || { echo "$$m/go.mod is not tidy: run \`go -C $$m mod tidy\` and commit the result"; exit 1; }; fi; done
+	@for m in . .ci/tools/* e2e/backends/*/ e2e/bench/*/; do if [ -f "$$m/go.mod" ]; then go -C "$$m" mod tidy -diff || { echo "$$m/go.mod is not tidy: run \`go -C $$m mod tidy\` and commit the result"; exit 1; }; fi; done
 
 lint: $(TOOLS)/golangci-lint ## Format check and linters (.golangci.yaml)
 	$(TOOLS)/golangci-lint fmt --diff

@@ -7,10 +7,11 @@ const (
 	mendKey mend = iota
 	mendUTF8
 	mendClash
+	mendMany
 	numMends
 )
 
-func (m mend) String() string { return [numMends]string{"key", "utf8", "clash"}[m] }
+func (m mend) String() string { return [numMends]string{"key", "utf8", "clash", "many"}[m] }
 
 // action is what became of a hint.
 type action int

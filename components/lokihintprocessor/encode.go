@@ -17,18 +17,21 @@ type edit struct {
 // LogQL, as structured metadata.
 func (w *walker) encode(attrs pcommon.Map) {
 	w.edits, w.moved = w.edits[:0], w.moved[:0]
+	w.sizes[ofResource] = size{}
 	clear(w.there)
 	i := 0
 	for _, v := range attrs.All() {
 		switch k := w.infos[i]; {
 		case k.raw == trueService && w.choice.reasons[0] != admitted && scalar(v) != w.choice.values[0]:
 			// Somebody else's: an unlabeled service's name goes there.
-			w.edits = append(w.edits, edit{from: k.raw, to: w.rename(k, v, ofResource)})
+			w.giveWay(k, v)
 			w.names.free([]int{k.id})
 		case k.label >= 0:
 			w.encodeLabel(k, v)
 		case k.indexed:
 			w.demote(k, v)
+		default:
+			w.sizes[ofResource].add(k.name, v)
 		}
 		i++
 	}
@@ -37,6 +40,7 @@ func (w *walker) encode(attrs pcommon.Map) {
 	}
 	if w.choice.reasons[0] != admitted {
 		w.names.take(ofResource, w.keys.id(trueService))
+		w.sizes[ofResource].addText(trueService, len(w.choice.values[0]))
 		w.edits = append(w.edits, edit{to: trueService, value: w.choice.values[0]})
 	}
 	if w.p.cfg.Hints.Emit {
@@ -53,12 +57,14 @@ func (w *walker) encodeLabel(k *key, v pcommon.Value) {
 	carrier := k.raw == w.layout.labels[k.label].carrier
 	switch {
 	case sent == "" && value != "" && v.Type() == pcommon.ValueTypeMap:
-		w.edits = append(w.edits, edit{from: k.raw, to: w.rename(k, v, ofResource)})
+		w.giveWay(k, v)
 		w.names.free([]int{k.id}) // for the label's value
 	case sent == "":
 		w.there[k.label] = is == value // as structured metadata
 		if k.indexed {
 			w.demote(k, v)
+		} else {
+			w.sizes[ofResource].add(k.name, v)
 		}
 	case carrier && is == sent:
 		w.there[k.label] = true
@@ -68,8 +74,14 @@ func (w *walker) encodeLabel(k *key, v pcommon.Value) {
 		w.edits = append(w.edits, edit{from: k.raw}) // it goes to trueService, or there is room again
 	default: // another value has the name
 		w.counts.mended[mendClash]++
-		w.edits = append(w.edits, edit{from: k.raw, to: w.rename(k, v, ofResource)})
+		w.giveWay(k, v)
 	}
+}
+
+// giveWay gives an attribute another name.
+func (w *walker) giveWay(k *key, v pcommon.Value) {
+	w.sizes[ofResource].add(k.name, v)
+	w.edits = append(w.edits, edit{from: k.raw, to: w.rename(k, v, ofResource).raw})
 }
 
 // demote keeps Loki from making a label of an attribute: it knows the keys by their exact spelling, so the name that LogQL has for it anyway is another one.
@@ -82,6 +94,7 @@ func (w *walker) demote(k *key, v pcommon.Value) {
 		w.edits = append(w.edits, edit{from: k.raw})
 		return
 	}
+	w.sizes[ofResource].add(k.name, v)
 	w.edits = append(w.edits, edit{from: k.raw, to: k.name})
 }
 
@@ -99,6 +112,7 @@ func (w *walker) addLabel(i int) {
 	case w.layout.indexed[l.name]:
 		w.moved = append(w.moved, entry{w.keys.get(l.name), pcommon.NewValueStr(w.choice.values[i])})
 	default:
+		w.sizes[ofResource].addText(l.name, len(w.choice.values[i]))
 		w.edits = append(w.edits, edit{to: l.name, value: w.choice.values[i]})
 	}
 }

@@ -13,61 +13,83 @@ import (
 // scope makes a scope's attributes fit beside those of its resource.
 func (w *walker) scope(rl plog.ResourceLogs, sl plog.ScopeLogs) {
 	attrs := sl.Scope().Attributes()
-	w.scopeSize = w.shared
 	w.enterScope(sl)
-	ok := true
+	sizes, ok := w.sizes[ofScope], true
 	for raw, v := range attrs.All() {
 		k := w.keys.get(raw)
 		ok = ok && !k.hint && w.fits(k, v, ofScope)
-		w.scopeSize.add(k, v)
+		sizes.add(k.name, v)
 	}
 	if !ok {
 		w.enterScope(sl)
-		w.rebuild(attrs, ofScope, func(k *key, v pcommon.Value) bool { return w.onResource(rl, k, v) })
+		w.rebuild(attrs, ofScope, func(id int, text string) bool { return w.onResource(rl, id, text) })
 	}
 	for _, m := range w.moved {
 		m.value.CopyTo(attrs.PutEmpty(m.key.name))
-		w.scopeSize.add(m.key, m.value)
+		sizes.add(m.key.name, m.value)
 	}
+	w.sizes[ofScope] = sizes
 }
 
 func (w *walker) enterScope(sl plog.ScopeLogs) {
 	w.names.enter(ofScope)
-	w.takeField(ofScope, config.FieldScopeName, sl.Scope().Name() != "")
-	w.takeField(ofScope, config.FieldScopeVersion, sl.Scope().Version() != "")
-	w.takeField(ofScope, config.FieldScopeDropped, sl.Scope().DroppedAttributesCount() != 0)
+	w.above[ofScope] = nil
+	w.sizes[ofScope] = w.sizes[ofResource]
+	w.takeField(ofScope, config.FieldScopeName, sl.Scope().Name() != "", len(sl.Scope().Name()))
+	w.takeField(ofScope, config.FieldScopeVersion, sl.Scope().Version() != "", len(sl.Scope().Version()))
+	w.takeField(ofScope, config.FieldScopeDropped, sl.Scope().DroppedAttributesCount() != 0, shortNumber)
 }
 
-// takeField takes the name of what Loki adds when it is there.
-func (w *walker) takeField(l level, f config.Field, there bool) {
+// The text of numbers, about.
+const (
+	shortNumber = 2
+	longNumber  = 19
+)
+
+// takeField takes the name of what Loki adds when it is there, and counts it.
+func (w *walker) takeField(l level, f config.Field, there bool, length int) {
 	if there {
 		w.names.take(l, w.keys.fields[f])
+		w.sizes[l].addText(f.String(), length)
 	}
 }
 
 // onResource says whether a label or an attribute of the resource says the same under the same name.
-func (w *walker) onResource(rl plog.ResourceLogs, k *key, v pcommon.Value) bool {
-	if k.label >= 0 && w.choice.sent(k.label) != "" {
-		return v.Type() != pcommon.ValueTypeMap && v.AsString() == w.choice.sent(k.label)
-	}
-	for _, m := range w.moved {
-		if m.key.id == k.id {
-			return v.Type() != pcommon.ValueTypeMap && v.AsString() == m.value.AsString()
+func (w *walker) onResource(rl plog.ResourceLogs, id int, text string) bool {
+	if w.above[ofResource] == nil {
+		w.above[ofResource] = w.textsOf(rl.Resource().Attributes())
+		for _, m := range w.moved {
+			w.above[ofResource][m.key.id] = m.value.AsString()
 		}
 	}
-	return has(w.keys, rl.Resource().Attributes(), k, v)
+	if id < len(w.layout.labels) {
+		if sent := w.choice.sent(id); sent != "" {
+			return sent == text
+		}
+	}
+	there, ok := w.above[ofResource][id]
+	return ok && there == text
+}
+
+// onScope says it of an attribute of the scope.
+func (w *walker) onScope(sl plog.ScopeLogs, id int, text string) bool {
+	if w.above[ofScope] == nil {
+		w.above[ofScope] = w.textsOf(sl.Scope().Attributes())
+	}
+	there, ok := w.above[ofScope][id]
+	return ok && there == text
 }
 
 // record makes a record's attributes fit beside those of its scope and resource.
 func (w *walker) record(rl plog.ResourceLogs, sl plog.ScopeLogs, lr plog.LogRecord) {
 	attrs := lr.Attributes()
 	w.enterRecord(lr)
-	own, i, ok := w.scopeSize, 0, true
+	own, i, ok := w.sizes[ofRecord], 0, true
 	for raw, v := range attrs.All() {
 		k := w.keys.at(&w.guess, i, raw)
 		i++
 		ok = ok && !k.hint && w.fits(k, v, ofRecord)
-		own.add(k, v)
+		own.add(k.name, v)
 	}
 	if !ok {
 		w.rebuildRecord(rl, sl, lr)
@@ -77,28 +99,29 @@ func (w *walker) record(rl plog.ResourceLogs, sl plog.ScopeLogs, lr plog.LogReco
 
 func (w *walker) enterRecord(lr plog.LogRecord) {
 	w.names.enter(ofRecord)
-	w.takeField(ofRecord, config.FieldObserved, lr.Timestamp() != 0 && lr.ObservedTimestamp() != 0)
-	w.takeField(ofRecord, config.FieldSeverityNumber, lr.SeverityNumber() != 0)
-	w.takeField(ofRecord, config.FieldSeverityText, lr.SeverityText() != "")
-	w.takeField(ofRecord, config.FieldTraceID, !lr.TraceID().IsEmpty())
-	w.takeField(ofRecord, config.FieldSpanID, !lr.SpanID().IsEmpty())
-	w.takeField(ofRecord, config.FieldFlags, lr.Flags() != 0)
-	w.takeField(ofRecord, config.FieldDropped, lr.DroppedAttributesCount() != 0)
+	w.sizes[ofRecord] = w.sizes[ofScope]
+	w.takeField(ofRecord, config.FieldObserved, lr.Timestamp() != 0 && lr.ObservedTimestamp() != 0, longNumber)
+	w.takeField(ofRecord, config.FieldSeverityNumber, lr.SeverityNumber() != 0, shortNumber)
+	w.takeField(ofRecord, config.FieldSeverityText, lr.SeverityText() != "", len(lr.SeverityText()))
+	w.takeField(ofRecord, config.FieldTraceID, !lr.TraceID().IsEmpty(), 2*len(pcommon.TraceID{}))
+	w.takeField(ofRecord, config.FieldSpanID, !lr.SpanID().IsEmpty(), 2*len(pcommon.SpanID{}))
+	w.takeField(ofRecord, config.FieldFlags, lr.Flags() != 0, shortNumber)
+	w.takeField(ofRecord, config.FieldDropped, lr.DroppedAttributesCount() != 0, shortNumber)
 }
 
 func (w *walker) rebuildRecord(rl plog.ResourceLogs, sl plog.ScopeLogs, lr plog.LogRecord) {
 	w.enterRecord(lr)
-	w.rebuild(lr.Attributes(), ofRecord, func(k *key, v pcommon.Value) bool {
+	w.rebuild(lr.Attributes(), ofRecord, func(id int, text string) bool {
 		traceID, spanID := lr.TraceID(), lr.SpanID()
-		switch k.id {
+		switch id {
 		case w.keys.fields[config.FieldSeverityText]:
-			return v.AsString() == lr.SeverityText()
+			return text == lr.SeverityText()
 		case w.keys.fields[config.FieldTraceID]:
-			return v.AsString() == hex.EncodeToString(traceID[:])
+			return text == hex.EncodeToString(traceID[:])
 		case w.keys.fields[config.FieldSpanID]:
-			return v.AsString() == hex.EncodeToString(spanID[:])
+			return text == hex.EncodeToString(spanID[:])
 		}
-		return w.onResource(rl, k, v) || has(w.keys, sl.Scope().Attributes(), k, v)
+		return w.onResource(rl, id, text) || w.onScope(sl, id, text)
 	})
 }
 
@@ -112,27 +135,39 @@ const (
 	maxAhead    = 10 * time.Minute
 )
 
-// size is that of structured metadata, roughly: values that are no text count for a little.
+// size is that of structured metadata: names and values, and how many. Values that are no text count for a little.
 type size struct{ bytes, entries int }
 
-func (s *size) add(k *key, v pcommon.Value) {
-	s.entries++
-	s.bytes += len(k.name)
+func (s *size) add(name string, v pcommon.Value) {
 	switch v.Type() {
 	case pcommon.ValueTypeStr:
-		s.bytes += len(v.Str())
+		s.addText(name, len(v.Str()))
 	case pcommon.ValueTypeMap:
-		s.entries--
 		for raw, inner := range v.Map().All() {
-			s.entries++
-			s.bytes += len(k.name) + len(raw)
-			if inner.Type() == pcommon.ValueTypeStr {
-				s.bytes += len(inner.Str())
-			}
+			s.addLeaf(len(name)+1+len(raw), inner)
 		}
 	default:
-		s.bytes += 8
+		s.addText(name, 8)
 	}
+}
+
+func (s *size) addLeaf(name int, v pcommon.Value) {
+	if v.Type() == pcommon.ValueTypeMap {
+		for raw, inner := range v.Map().All() {
+			s.addLeaf(name+1+len(raw), inner)
+		}
+		return
+	}
+	s.entries++
+	s.bytes += name
+	if v.Type() == pcommon.ValueTypeStr {
+		s.bytes += len(v.Str())
+	}
+}
+
+func (s *size) addText(name string, length int) {
+	s.entries++
+	s.bytes += len(name) + length
 }
 
 // refusable counts what Loki refuses unless its limits were raised: nobody else tells.

@@ -108,25 +108,21 @@ func (w *walker) group(lr plog.LogRecord) int {
 func (g *groups) find(c *choice, l *layout) int {
 	hash := uint64(0)
 	for i := range c.values {
-		if c.reasons[i] == admitted {
-			hash = hash*31 + xxh3.HashString(c.values[i])
-		} else {
-			hash = hash*31 + 1
-		}
+		hash = hash*31 + xxh3.HashString(c.sent(i))
 	}
-	if i, ok := g.byHash[hash]; ok && g.choices[i].same(c, l) {
-		return i
-	}
-	for i, other := range g.choices[:g.n] { // where two have one hash
-		if other.same(c, l) {
-			return i
+	if first, ok := g.byHash[hash]; ok {
+		for i := first; i < g.n; i++ { // where two have one hash
+			if g.choices[i].same(c, l) {
+				return i
+			}
 		}
+	} else {
+		g.byHash[hash] = g.n
 	}
 	if g.n == len(g.choices) {
 		g.choices = append(g.choices, newChoice(len(c.values)))
 	}
 	g.choices[g.n].copyFrom(c)
-	g.byHash[hash] = g.n
 	g.n++
 	return g.n - 1
 }
@@ -177,8 +173,15 @@ func labelValue(s string) string {
 // keepOnRecord puts the values that are no labels where they can be asked for by the label's name.
 func (w *walker) keepOnRecord(lr plog.LogRecord) {
 	for i := range w.layout.labels {
-		if w.layout.labels[i].ofRecord && w.choice.reasons[i] != admitted && !w.spelled[i] {
-			lr.Attributes().PutStr(w.layout.labels[i].name, w.choice.values[i])
+		if !w.layout.labels[i].ofRecord || w.choice.reasons[i] == admitted || w.spelled[i] {
+			continue
+		}
+		name := w.layout.labels[i].name
+		if w.names.taken(w.keys.labels[i]) { // by something of the resource
+			name = ofRecord.prefix() + name
+		}
+		if _, there := lr.Attributes().Get(name); !there {
+			lr.Attributes().PutStr(name, w.choice.values[i])
 		}
 	}
 }

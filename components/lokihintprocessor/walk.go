@@ -30,8 +30,8 @@ type walker struct {
 	moved      []entry // what could not stay on the resource
 	there      []bool  // labels whose value is where it has to be
 	leaves     []int
-	// The structured metadata that its records share, and those of the scope at hand.
-	shared, scopeSize size
+	above      [levels]texts // what the attributes of resource and scope say, once a name clashes
+	sizes      [levels]size  // of the structured metadata, with that of the levels above
 
 	// Of the records at hand.
 	asks    []bool // labels that its hints ask for, or its resource's
@@ -90,6 +90,7 @@ func (w *walker) resource(all plog.ResourceLogsSlice, i int) {
 // finish writes the choice into a resource, and makes its scopes and records fit.
 func (w *walker) finish(rl plog.ResourceLogs) {
 	w.encode(rl.Resource().Attributes())
+	w.above[ofResource] = nil
 	for _, sl := range rl.ScopeLogs().All() {
 		w.scope(rl, sl)
 		for _, lr := range sl.LogRecords().All() {
@@ -114,6 +115,7 @@ func (w *walker) release() {
 	clear(w.moved)
 	clear(w.edits)
 	w.tenants, w.moved, w.edits, w.tenant = w.tenants[:0], w.moved[:0], w.edits[:0], ""
+	w.above = [levels]texts{}
 	w.choice.reset()
 	w.counts.reset()
 	w.groups.reset()

@@ -54,8 +54,7 @@ func start(ctx context.Context, l *loaded) (*engine, error) {
 	cfg.Storage = nil // begins anew, and leaves what a collector keeps alone
 	e := &engine{reader: metric.NewManualReader()}
 	next, err := consumer.NewLogs(func(ctx context.Context, ld plog.Logs) error {
-		kept := sent{logs: plog.NewLogs()}
-		ld.CopyTo(kept.logs)
+		kept := sent{logs: ld}
 		if cfg.Tenant.Default != "" {
 			kept.tenant = strings.Join(client.FromContext(ctx).Metadata.Get(cfg.Tenant.MetadataKey), "|")
 		}
@@ -99,7 +98,7 @@ func process(ctx context.Context, l *loaded, requests []plog.Logs) (_ []sent, _ 
 	return e.sent, counters, nil
 }
 
-// counters are those that are not 0, by name.
+// counters are what it counted, by name.
 func (e *engine) counters(ctx context.Context) ([]counter, error) {
 	var metrics metricdata.ResourceMetrics
 	if err := e.reader.Collect(ctx, &metrics); err != nil {
@@ -110,13 +109,11 @@ func (e *engine) counters(ctx context.Context) ([]counter, error) {
 		for _, m := range scope.Metrics {
 			sum, ok := m.Data.(metricdata.Sum[int64])
 			name, own := strings.CutPrefix(m.Name, "otelcol_processor_loki_hint_")
-			if !ok || !own || !sum.IsMonotonic {
-				continue
+			if !ok || !own {
+				continue // a gauge, such as the number of streams
 			}
 			for _, p := range sum.DataPoints {
-				if p.Value != 0 {
-					counters = append(counters, counter{name, p.Attributes, p.Value})
-				}
+				counters = append(counters, counter{name, p.Attributes, p.Value})
 			}
 		}
 	}

@@ -19,6 +19,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/plog"
 
+	"github.com/sluice-otel/sluice/components/lokihintprocessor/internal/config"
 	"github.com/sluice-otel/sluice/components/lokihintprocessor/internal/lokimodel"
 )
 
@@ -160,7 +161,7 @@ func (s *stream) tell(out *bytes.Buffer) {
 
 // printable is a line as it is, or quoted when it is none.
 func printable(line string) string {
-	if strings.ContainsFunc(line, func(r rune) bool { return r == unicode.ReplacementChar || unicode.IsControl(r) && r != '\t' }) {
+	if line == "" || strings.ContainsFunc(line, func(r rune) bool { return r == unicode.ReplacementChar || unicode.IsControl(r) && r != '\t' }) {
 		return strconv.Quote(line)
 	}
 	return line
@@ -183,7 +184,11 @@ func tellCounters(out *bytes.Buffer, counters []counter) {
 		case "demoted_records":
 			label, _ := c.attributes.Value("label")
 			reason, _ := c.attributes.Value("reason")
-			fmt.Fprintf(out, "Demoted: %s of %s, as %s (%s).\n", label.AsString(), count(int(c.value), "record"), reasons[reason.AsString()], reason.AsString())
+			what := "Demoted: " + label.AsString()
+			if label.AsString() == config.ServiceLabel {
+				what = "Overflow: " + config.ServiceLabel // always a label
+			}
+			fmt.Fprintf(out, "%s of %s, as %s (%s).\n", what, count(int(c.value), "record"), reasons[reason.AsString()], reason.AsString())
 		case "new_streams", "refusable_records":
 		default:
 			others = append(others, fmt.Sprintf("%s %d", c, c.value))

@@ -85,6 +85,30 @@ func TestExplainWhatIsNotStored(t *testing.T) {
 	f("x", `{"key":"k","value":{"stringValue":"`+strings.Repeat("x", 64<<10)+`"}}`, "structured_metadata_too_large")
 }
 
+// Each label has a reason of its own not to be one.
+func TestExplainDemotion(t *testing.T) {
+	const config = `processors::loki_hint: {contract: generated, max_labels: 4, max_value_bytes: 16, budget: {max_streams: 3}, storage: file_storage, labels: [
+		{from: [resource.a], max_values: 1}, resource.b, {from: [resource.c], values: [x]}, resource.d, {from: [resource.e], max_values: 1}, resource.f]}`
+	var lines []string
+	for _, attributes := range []string{
+		"a=1 b=1", "a=2 b=1", // a second value of a, where one is the most
+		"b=12345678901234567", "c=y", "a=1 b=1 c=x d=1 e=1 f=1",
+		"b=5", "b=6", // streams
+		"e=2",
+	} {
+		var pairs []string
+		for _, a := range strings.Fields(attributes) {
+			key, value, _ := strings.Cut(a, "=")
+			pairs = append(pairs, fmt.Sprintf(`{"key":"%s","value":{"stringValue":"%s"}}`, key, value))
+		}
+		lines = append(lines, fmt.Sprintf(`{"resourceLogs":[{"resource":{"attributes":[%s]},"scopeLogs":[{"logRecords":[{"attributes":[{"key":"empty","value":{"stringValue":""}}]}]}]}]}`,
+			strings.Join(pairs, ",")))
+	}
+	status, out, problem := lokihint(t, strings.Join(lines, "\n"), "explain", "--config", "yaml:"+config)
+	assert.Zero(t, status, problem)
+	golden(t, "explain-demotion", out)
+}
+
 func TestExplainErrors(t *testing.T) {
 	f := func(in, want string, args ...string) {
 		t.Helper()
@@ -122,7 +146,7 @@ func TestPrintable(t *testing.T) {
 		assert.Equal(t, want, printable(line))
 	}
 
-	f("", "")
+	f("", `""`)
 	f("a\t\"b\" ü", "a\t\"b\" ü")
 	f("a\nb", `"a\nb"`)
 	f("\x1b[31mred", `"\x1b[31mred"`)

@@ -110,9 +110,11 @@ func TestConfigurationOfSeveralFiles(t *testing.T) {
 		assert.NotContains(t, out, wantNot)
 	}
 
-	f("- a\n", "- b\n", "--config", first)
-	f("- b\n", "- a\n", "--config", first, "--config", second)
-	f("- c\n", "- a\n", "--config", "file:"+first, "--config", "yaml:processors::loki_hint::labels: [resource.c]")
+	f(", a]", ", b]", "--config", first)
+	f(", b]", ", a]", "--config", first, "--config", second)
+	f(", c]", ", a]", "--config", "file:"+first, "--config", "yaml:processors::loki_hint::labels: [resource.c]")
 	t.Setenv("LOKIHINT_CONTRACT", "default")
+	t.Setenv("LOKIHINT_ATTRIBUTE", "d")
+	f(", d]", ", a]", "--config", "yaml:processors::loki_hint: {contract: generated, labels: ['resource.${LOKIHINT_ATTRIBUTE}']}")
 	f("with contract: default", "otlp_config:", "--config", first, "--config", file(t, "processors: {loki_hint: {labels: []}}"))
 }

@@ -44,6 +44,15 @@ type rule struct {
 	Attributes []string `yaml:"attributes"`
 }
 
+// MarshalYAML puts a rule on one line.
+func (r rule) MarshalYAML() (any, error) {
+	type plain rule
+	var node yaml.Node
+	err := node.Encode(plain(r))
+	node.Style = yaml.FlowStyle
+	return &node, err
+}
+
 func printCommand(ctx context.Context, args []string, env environment) error {
 	var format, tenant string
 	s, rest, err := parse("print", "--config FILE… [flags]", args, env, func(flags *flag.FlagSet) {

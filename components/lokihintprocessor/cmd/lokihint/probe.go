@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -69,9 +70,7 @@ func probe(l *loaded, tenant string, now time.Time) plog.Logs {
 		}
 	}
 	for _, key := range l.plan.Tenant {
-		if tenant != "" {
-			resource.PutStr(key, tenant)
-		}
+		resource.PutStr(key, cmp.Or(tenant, l.cfg.Tenant.Default))
 	}
 	resource.PutStr("service.name", probeService)
 	lr.Body().SetStr("lokihint verify looks which labels this line gets")

@@ -125,15 +125,12 @@ func differ(l *loaded, want, got map[string]string) []string {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(got)) {
-		if _, ok := want[name]; !ok && name != shardLabel {
+		if _, ok := want[name]; !ok && !strings.HasPrefix(name, "__") { // __stream_shard__ and the like are Loki's own
 			d = append(d, fmt.Sprintf("Loki makes %s a label, although it is none of the processor's", name))
 		}
 	}
 	return d
 }
-
-// shardLabel is what Loki adds by itself when it splits a busy stream.
-const shardLabel = "__stream_shard__"
 
 func carrier(l *loaded, name string) string {
 	for _, label := range l.plan.Labels {

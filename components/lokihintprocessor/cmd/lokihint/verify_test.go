@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,6 +70,7 @@ func TestVerifyErrors(t *testing.T) {
 	f(answer{}, "verify: --loki must be http://HOST:PORT or https://HOST:PORT, got \"loki:3100\"", "--loki", "loki:3100")
 	f(answer{}, "verify: --loki must be", "--loki", "")
 	f(answer{}, "verify: --loki must be", "--loki", "://")
+	f(answer{}, "verify: --loki must be", "--loki", "http://")
 	f(answer{}, "--loki must be the address of a running Loki: ", "--loki", "http://127.0.0.1:1")
 	f(answer{}, "no such file", "--config", "testdata/none.yaml")
 }
@@ -125,20 +127,43 @@ func TestVerifyFindsNothing(t *testing.T) {
 	assert.Contains(t, out, `Loki took the record, but has no stream with service_name="lokihint-probe"`)
 }
 
-// A server that never answers is none that has no stream.
-func TestVerifyTimeout(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		if strings.HasSuffix(r.URL.Path, "series") {
-			<-ctx.Done()
+// Loki may need a while until it has the stream.
+func TestVerifyAsksAgain(t *testing.T) {
+	var asked atomic.Int32
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "series") && asked.Add(1) > 2 {
+			w.WriteHeader(http.StatusTeapot)
 		}
+		_, _ = w.Write([]byte(`{"status":"success","data":[]}`))
 	}))
 	defer s.Close()
-	defer cancel()
-	status, out, problem := lokihint(t, "", "verify", "--config", "testdata/default.yaml", "--loki", s.URL, "--timeout", "100ms")
+	status, _, problem := lokihint(t, "", "verify", "--config", "testdata/default.yaml", "--loki", s.URL)
 	assert.Equal(t, 2, status)
-	assert.Empty(t, out)
-	assert.Contains(t, problem, "deadline exceeded")
+	assert.Contains(t, problem, "418")
+}
+
+// A server that does not answer is none that has no stream; one that has answered before is.
+func TestVerifyTimeout(t *testing.T) {
+	f := func(answers int32, wantStatus int, wantOut, wantProblem string) {
+		t.Helper()
+		ctx, cancel := context.WithCancel(t.Context())
+		var asked atomic.Int32
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "series") && asked.Add(1) > answers {
+				<-ctx.Done()
+			}
+			_, _ = w.Write([]byte(`{"status":"success","data":[]}`))
+		}))
+		defer s.Close()
+		defer cancel()
+		status, out, problem := lokihint(t, "", "verify", "--config", "testdata/default.yaml", "--loki", s.URL, "--timeout", "700ms")
+		assert.Equal(t, wantStatus, status)
+		assert.Contains(t, out, wantOut)
+		assert.Contains(t, problem, wantProblem)
+	}
+
+	f(0, 2, "", "deadline exceeded")
+	f(1, 1, "has no stream", "")
 }
 
 var (
@@ -172,7 +197,7 @@ func TestCompare(t *testing.T) {
 
 	f([]map[string]string{right})
 	f([]map[string]string{other, right, missing})
-	f([]map[string]string{{"service_name": "s", "namespace": "n", "__stream_shard__": "0"}})
+	f([]map[string]string{{"service_name": "s", "namespace": "n", "__stream_shard__": "0", "__time_shard__": "1_2"}})
 	f([]map[string]string{other, missing}, "Loki makes no label namespace of the resource attribute namespace")
 	f([]map[string]string{{"namespace": "n"}}, "Loki makes no label service_name of the resource attribute service.name")
 	f([]map[string]string{other}, `Loki gives the label namespace the value "m", not "n" of the resource attribute namespace`, "Loki makes pod a label, although it is none of the processor's")
@@ -193,6 +218,8 @@ func TestProbe(t *testing.T) {
 		require.Len(t, result.Entries, 1)
 		assert.Empty(t, result.Entries[0].Refused)
 		assert.Equal(t, want, slices.Sorted(maps.Keys(result.Entries[0].Labels)))
+		assert.Equal(t, "lokihint-probe", result.Entries[0].Labels["service_name"])
+		assert.Equal(t, l.cfg.Tenant.Default, outcome[0].tenant)
 		for _, c := range counters {
 			assert.NotEqual(t, "demoted_records", c.name)
 		}
@@ -205,6 +232,7 @@ func TestProbe(t *testing.T) {
 	f("{contract: generated, labels: [{name: level, from: [severity], values: [odd]}, {name: stream, from: [record.io], values: [out]}]}", "level", "service_name", "stream")
 	f("{contract: generated, labels: [{name: level, from: [resource.level, severity], values: [warn]}]}", "level", "service_name")
 	f("{contract: generated, hints: {honor: [resource.a, record.b]}}", "a", "b", "service_name")
+	f("{contract: generated, labels: [resource.service.name.x, resource.the.team], tenant: {from: [resource.the.team], default: everyone}}", "service_name", "service_name_x", "the_team")
 	f("{contract: list, index: [service.name, x], labels: [resource.x]}", "service_name", "x")
 	sources, labels := allLabels()
 	f("{max_value_bytes: 16, max_labels: 17, labels: ["+strings.Join(sources, ", ")+"]}", labels...)

@@ -90,6 +90,11 @@ func (c *Config) Plan() (*Plan, error) {
 			errs = append(errs, fmt.Errorf("hints::honor::%d: %w", i, err))
 		}
 	}
+	for _, key := range p.Tenant {
+		if name, _ := Name(key); slices.Contains(p.Index, name) {
+			errs = append(errs, fmt.Errorf("tenant::from: must not be %s%s, which leaves the resource when label %s is demoted; give the label another name", ResourcePrefix, key, name))
+		}
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
