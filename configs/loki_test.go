@@ -54,3 +54,10 @@ func TestTenantsAreNeverJoined(t *testing.T) {
 	require.Len(t, headers, 1)
 	assert.Equal(t, map[string]any{"action": "upsert", "key": "X-Scope-OrgID", "from_context": strings.ToLower("X-Scope-OrgID")}, headers[0], "a default_value would be another tenant's")
 }
+
+// What the queue joins must stay far below what Loki takes, by Loki's own count.
+func TestTheQueueForLokiJoinsOnlyWhatIsSmall(t *testing.T) {
+	batch := at(load(t, "backends/lgtm.yaml").Exporters["otlp_http/loki"], "sending_queue", "batch")
+	least, _ := at(batch, "min_size").(int)
+	assert.True(t, least > 0 && least <= 16384, "min_size %d: Loki makes up to a hundred times as much of it", least)
+}

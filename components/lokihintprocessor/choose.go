@@ -2,8 +2,10 @@ package lokihintprocessor
 
 import (
 	"slices"
+	"unicode/utf8"
 
 	"github.com/sluice-otel/sluice/components/lokihintprocessor/internal/budget"
+	"github.com/sluice-otel/sluice/components/lokihintprocessor/internal/config"
 )
 
 // reason says why a label's value is not one; see metadata.yaml.
@@ -67,10 +69,14 @@ func (w *walker) choose() {
 		if i == 0 && v == "" {
 			v = unknownService
 		}
+		long := len(v) > w.p.cfg.MaxValueBytes
+		if long && w.p.cfg.LongValue == config.LongTruncate {
+			v, long = truncate(v, w.p.cfg.MaxValueBytes), false
+		}
 		c.values[i], c.reasons[i] = v, admitted
 		switch {
 		case v == "":
-		case len(v) > w.p.cfg.MaxValueBytes:
+		case long:
 			c.reasons[i] = tooLong
 		case l.values != nil && !slices.Contains(l.values, v):
 			c.reasons[i] = notInVocabulary
@@ -96,6 +102,14 @@ func (w *walker) choose() {
 		default:
 		}
 	}
+}
+
+// truncate cuts a value between two characters. The whole one stays, as an attribute that gives way to the label.
+func truncate(v string, most int) string {
+	for most > 0 && !utf8.RuneStart(v[most]) {
+		most--
+	}
+	return v[:most]
 }
 
 // value is what a label would have: that of its first source that has one, or of all that it joins.

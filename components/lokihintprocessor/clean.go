@@ -33,7 +33,7 @@ func (w *walker) read(attrs pcommon.Map) bool {
 		if k.resource >= 0 {
 			w.slots[k.resource] = scalar(v)
 		}
-		if k.raw == trueService {
+		if k.id == w.keys.truth {
 			w.original = scalar(v)
 		}
 	}
@@ -56,13 +56,17 @@ func (w *walker) findService() {
 	if *at == overflow && w.original != "" {
 		*at = w.original
 	}
-	if *at == unknownService {
-		*at = ""
+	given := ""
+	if *at == unknownService || strings.HasPrefix(*at, unknownService+":") {
+		given, *at = *at, ""
 	}
 	for _, s := range service.slots {
 		if *at == "" {
 			*at = w.slots[s]
 		}
+	}
+	if *at == "" && given != unknownService {
+		*at = given
 	}
 }
 
@@ -79,7 +83,7 @@ func (w *walker) fits(k *key, v pcommon.Value, l level) bool {
 	case pcommon.ValueTypeMap:
 		// Loki makes an entry of every leaf.
 		w.leaves = append(w.leaves[:0], k.id)
-		if !w.collect(k.name, v.Map()) {
+		if !w.collect(k.name, v.Map(), 1) {
 			return false
 		}
 		for i, id := range w.leaves {
@@ -95,15 +99,21 @@ func (w *walker) fits(k *key, v pcommon.Value, l level) bool {
 	return w.names.take(l, k.id)
 }
 
+// maxDepth bounds maps in maps; the names of leaves grow with the depth.
+const maxDepth = 32
+
 // collect finds the names of a map's leaves, or returns false when there is something to repair.
-func (w *walker) collect(prefix string, m pcommon.Map) bool {
+func (w *walker) collect(prefix string, m pcommon.Map, depth int) bool {
+	if depth > maxDepth {
+		return false
+	}
 	for raw, v := range m.All() {
 		if !utf8.ValidString(raw) {
 			return false
 		}
 		name, _ := config.Name(prefix + "_" + raw) // what has a prefix can be named
 		if v.Type() == pcommon.ValueTypeMap {
-			if !w.collect(name, v.Map()) {
+			if !w.collect(name, v.Map(), depth+1) {
 				return false
 			}
 			continue

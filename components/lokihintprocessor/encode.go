@@ -22,7 +22,7 @@ func (w *walker) encode(attrs pcommon.Map) {
 	i := 0
 	for _, v := range attrs.All() {
 		switch k := w.infos[i]; {
-		case k.raw == trueService && w.choice.reasons[0] != admitted && scalar(v) != w.choice.values[0]:
+		case k.id == w.keys.truth && w.choice.reasons[0] != admitted && scalar(v) != w.choice.values[0]:
 			// Somebody else's: an unlabeled service's name goes there.
 			w.giveWay(k, v)
 			w.names.free([]int{k.id})
@@ -39,7 +39,7 @@ func (w *walker) encode(attrs pcommon.Map) {
 		w.addLabel(i)
 	}
 	if w.choice.reasons[0] != admitted {
-		w.names.take(ofResource, w.keys.id(trueService))
+		w.names.take(ofResource, w.keys.truth)
 		w.sizes[ofResource].addText(trueService, len(w.choice.values[0]))
 		w.edits = append(w.edits, edit{to: trueService, value: w.choice.values[0]})
 	}
@@ -56,11 +56,11 @@ func (w *walker) encodeLabel(k *key, v pcommon.Value) {
 	value, sent, is := w.choice.values[k.label], w.choice.sent(k.label), scalar(v)
 	carrier := k.raw == w.layout.labels[k.label].carrier
 	switch {
-	case sent == "" && value != "" && v.Type() == pcommon.ValueTypeMap:
+	case sent == "" && value != "" && is != value:
 		w.giveWay(k, v)
 		w.names.free([]int{k.id}) // for the label's value
 	case sent == "":
-		w.there[k.label] = is == value // as structured metadata
+		w.there[k.label] = true // if there is a value, as structured metadata
 		if k.indexed {
 			w.demote(k, v)
 		} else {
@@ -81,7 +81,7 @@ func (w *walker) encodeLabel(k *key, v pcommon.Value) {
 // giveWay gives an attribute another name.
 func (w *walker) giveWay(k *key, v pcommon.Value) {
 	w.sizes[ofResource].add(k.name, v)
-	w.edits = append(w.edits, edit{from: k.raw, to: w.rename(k, v, ofResource).raw})
+	w.edits = append(w.edits, edit{from: k.raw, to: w.rename(k, v, ofResource, nil).raw})
 }
 
 // demote keeps Loki from making a label of an attribute: it knows the keys by their exact spelling, so the name that LogQL has for it anyway is another one.
@@ -108,7 +108,7 @@ func (w *walker) addLabel(i int) {
 			w.edits = append(w.edits, edit{to: l.carrier, value: value})
 		}
 	case w.choice.values[i] == "" || w.there[i] || l.ofRecord || !w.names.take(ofResource, w.keys.labels[i]):
-		// there is no value; or it is there; or on the record; or something else has the name, and the value is under its source's
+		// there is no value; or it is there; or on the record
 	case w.layout.indexed[l.name]:
 		w.moved = append(w.moved, entry{w.keys.get(l.name), pcommon.NewValueStr(w.choice.values[i])})
 	default:

@@ -44,6 +44,7 @@ type keys struct {
 	labels []int
 	fields [config.NumFields]int
 	hint   int // loki_resource_labels
+	truth  int // trueService
 }
 
 func newKeys(l *layout) *keys {
@@ -54,7 +55,7 @@ func newKeys(l *layout) *keys {
 	for i := range config.NumFields {
 		t.fields[i] = t.id(i.String())
 	}
-	t.hint = t.id("loki_resource_labels")
+	t.hint, t.truth = t.id("loki_resource_labels"), t.id(trueService)
 	return t
 }
 

@@ -80,10 +80,7 @@ func newLayout(plan *config.Plan) *layout {
 		for _, j := range p.Join {
 			label.join = append(label.join, j+1) // after service_name
 		}
-		// What carries the label already counts last: so it is when another collector has done this.
-		if carrier := l.slot(false, p.Carrier); !slices.Contains(label.slots, carrier) {
-			label.slots = append(label.slots, carrier)
-		}
+		label.slots = l.withCarrier(label.slots, p)
 		if p.OnHint {
 			label.onHint = len(l.onHint)
 			l.onHint[hinted{p.From[0].Record, p.From[0].Key}] = label.onHint
@@ -104,6 +101,21 @@ func newLayout(plan *config.Plan) *layout {
 		}
 	}
 	return l
+}
+
+// withCarrier adds what carries the label already to its sources: so it is when another collector has done this. It counts last; but in the place of an
+// attribute of records that has the label's name, which is not said twice.
+func (l *layout) withCarrier(slots []int, p *config.Label) []int {
+	carrier := l.slot(false, p.Carrier)
+	if slices.Contains(slots, carrier) {
+		return slots
+	}
+	if i, ok := l.slotsOf[slot{record: true, name: p.Name}]; ok {
+		if at := slices.Index(slots, i); at >= 0 {
+			return slices.Insert(slots, at+1, carrier)
+		}
+	}
+	return append(slots, carrier)
 }
 
 func (l *layout) add(label label) {

@@ -3,7 +3,6 @@ package lokihintprocessor
 import (
 	"context"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -98,10 +97,11 @@ func (p *hinter) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	w := p.walkers.Get().(*walker)
 	w.logs(ld, time.Now())
 	p.tel.add(&w.counts, w.now)
-	tenants := slices.Clone(w.tenants)
-	w.release()
 	if ld.ResourceLogs().Len() == 0 {
-		return nil
+		w.release()
+		return nil // Loki refuses what has no records
 	}
-	return p.deliver(ctx, ld, tenants)
+	parts := cut(ld, w.tenants, &w.costs, p.cfg.MaxRequestBytes)
+	w.release()
+	return p.deliver(ctx, ld, parts)
 }

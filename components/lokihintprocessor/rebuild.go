@@ -18,6 +18,11 @@ type entry struct {
 // texts are values by the id of their name; nil before somebody asks.
 type texts map[int]string
 
+func (t texts) say(id int, text string) bool {
+	there, ok := t[id]
+	return ok && there == text
+}
+
 // maxAttributes bounds those of one level that are mended one by one, which takes the square of their number. Loki takes 128 by default.
 const maxAttributes = 128
 
@@ -49,7 +54,7 @@ func (w *walker) rebuild(attrs pcommon.Map, l level, above func(id int, text str
 			}
 			if !spelled && attrs.Len()+len(late) >= maxAttributes {
 				w.counts.mended[mendMany]++
-				rest = appendMember(rest, raw, v)
+				rest = appendMember(append(rest, ','), raw, v)
 				continue
 			}
 			if k = w.repair(k, v); w.fits(k, v, l) {
@@ -61,18 +66,22 @@ func (w *walker) rebuild(attrs pcommon.Map, l level, above func(id int, text str
 	}
 	for _, a := range late {
 		w.counts.mended[mendClash]++
+		said := func(int) bool { return false }
 		if a.value.Type() != pcommon.ValueTypeMap {
 			text := a.value.AsString()
-			if before, there := own[a.key.id]; there && before == text || above != nil && above(a.key.id, text) {
+			if above != nil && above(a.key.id, text) {
 				continue
 			}
+			said = func(id int) bool { return own.say(id, text) }
 		}
-		better := w.rename(a.key, a.value, l)
-		put(better.raw, better.id, a.value)
+		if better := w.rename(a.key, a.value, l, said); better != nil {
+			put(better.raw, better.id, a.value)
+		}
 	}
 	if rest != nil {
-		v := pcommon.NewValueStr("{" + string(rest) + "}")
-		put(w.rename(w.keys.get("attributes"), v, l).raw, 0, v)
+		v := pcommon.NewValueStr("{" + string(rest[1:]) + "}")
+		better := w.rename(w.keys.get("attributes"), v, l, nil)
+		put(better.raw, better.id, v)
 	}
 }
 
@@ -105,7 +114,7 @@ func (w *walker) repair(k *key, v pcommon.Value) *key {
 // orderly says whether Loki can make an entry of every leaf: valid text under names that differ.
 func (w *walker) orderly(prefix string, m pcommon.Map) bool {
 	w.leaves = w.leaves[:0]
-	if !w.collect(prefix, m) {
+	if !w.collect(prefix, m, 1) {
 		return false
 	}
 	slices.Sort(w.leaves)
@@ -120,11 +129,15 @@ func text(v pcommon.Value) string {
 func appendJSON(b []byte, v pcommon.Value) []byte {
 	switch v.Type() {
 	case pcommon.ValueTypeMap:
-		var members []byte
+		b = append(b, '{')
+		first := len(b)
 		for key, member := range v.Map().All() {
-			members = appendMember(members, key, member)
+			if len(b) > first {
+				b = append(b, ',')
+			}
+			b = appendMember(b, key, member)
 		}
-		return append(append(append(b, '{'), members...), '}')
+		return append(b, '}')
 	case pcommon.ValueTypeSlice:
 		b = append(b, '[')
 		for i, element := range v.Slice().All() {
@@ -143,11 +156,7 @@ func appendJSON(b []byte, v pcommon.Value) []byte {
 	}
 }
 
-// appendMember adds one to what is between the braces.
 func appendMember(b []byte, key string, v pcommon.Value) []byte {
-	if len(b) > 0 {
-		b = append(b, ',')
-	}
 	return appendJSON(append(appendString(b, key), ':'), v)
 }
 
@@ -156,11 +165,19 @@ func appendString(b []byte, s string) []byte {
 	return append(b, quoted...)
 }
 
-// rename finds a key whose names are free. A map that does not fit under any is written as text.
-func (w *walker) rename(k *key, v pcommon.Value, l level) *key {
+// rename finds a key whose names are free. A map that does not fit under any is written as text. It returns nil when the attribute of a name that it tries says
+// the same already: so an earlier collector has renamed it.
+func (w *walker) rename(k *key, v pcommon.Value, l level, said func(id int) bool) *key {
+	if said != nil && said(k.id) {
+		return nil
+	}
 	name := l.prefix() + k.name
 	for n := 2; ; n++ {
-		if better := w.keys.get(name); !better.indexed && w.fits(better, v, l) {
+		better := w.keys.get(name)
+		if said != nil && said(better.id) {
+			return nil
+		}
+		if !better.indexed && w.fits(better, v, l) {
 			return better
 		}
 		if n == maxTries && v.Type() == pcommon.ValueTypeMap {

@@ -67,8 +67,7 @@ func (w *walker) onResource(rl plog.ResourceLogs, id int, text string) bool {
 			return sent == text
 		}
 	}
-	there, ok := w.above[ofResource][id]
-	return ok && there == text
+	return w.above[ofResource].say(id, text)
 }
 
 // onScope says it of an attribute of the scope.
@@ -76,8 +75,7 @@ func (w *walker) onScope(sl plog.ScopeLogs, id int, text string) bool {
 	if w.above[ofScope] == nil {
 		w.above[ofScope] = w.textsOf(sl.Scope().Attributes())
 	}
-	there, ok := w.above[ofScope][id]
-	return ok && there == text
+	return w.above[ofScope].say(id, text)
 }
 
 // record makes a record's attributes fit beside those of its scope and resource.
@@ -170,10 +168,23 @@ func (s *size) addText(name string, length int) {
 	s.bytes += len(name) + length
 }
 
+// lineLength is that of the body as Loki makes a line of it.
+func lineLength(body pcommon.Value) int {
+	switch body.Type() {
+	case pcommon.ValueTypeStr:
+		return len(body.Str())
+	case pcommon.ValueTypeMap, pcommon.ValueTypeSlice, pcommon.ValueTypeBytes:
+		return len(body.AsString())
+	default:
+		return longNumber
+	}
+}
+
 // refusable counts what Loki refuses unless its limits were raised: nobody else tells.
 func (w *walker) refusable(lr plog.LogRecord, s size) {
-	c := &w.counts.refusable
-	if body := lr.Body(); body.Type() == pcommon.ValueTypeStr && len(body.Str()) > maxLine {
+	c, line := &w.counts.refusable, lineLength(lr.Body())
+	w.costs.records = append(w.costs.records, recordCost+line+s.bytes+s.entries*pairCost)
+	if line > maxLine {
 		c[limitLine]++
 	}
 	if s.bytes > maxMetadata {

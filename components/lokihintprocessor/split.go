@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/zeebo/xxh3"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 )
 
@@ -36,8 +37,8 @@ func (g *groups) reset() {
 }
 
 // split is for labels in which the records of a resource may differ: those that get the same labels stay together, others get a copy of the resource.
-func (w *walker) split(all plog.ResourceLogsSlice, rl plog.ResourceLogs) {
-	g := &w.groups
+func (w *walker) split(all plog.ResourceLogsSlice, i int) {
+	rl, g := all.At(i), &w.groups
 	g.start()
 	for _, sl := range rl.ScopeLogs().All() {
 		for _, lr := range sl.LogRecords().All() {
@@ -46,6 +47,7 @@ func (w *walker) split(all plog.ResourceLogsSlice, rl plog.ResourceLogs) {
 	}
 	parts := make([]plog.ResourceLogs, 1, g.n)
 	parts[0] = rl
+	first := all.Len() - 1 // the part before those that are appended
 	for len(parts) < g.n {
 		part := all.AppendEmpty()
 		rl.Resource().CopyTo(part.Resource())
@@ -58,10 +60,14 @@ func (w *walker) split(all plog.ResourceLogsSlice, rl plog.ResourceLogs) {
 	if len(parts) > 1 {
 		w.move(parts)
 	}
-	for i, part := range parts {
+	for n, part := range parts {
 		w.read(part.Resource().Attributes())
-		w.choice.copyFrom(g.choices[i])
+		w.choice.copyFrom(g.choices[n])
 		w.finish(part)
+		if n > 0 {
+			i = first + n
+		}
+		w.costs.done(i)
 	}
 }
 
@@ -170,20 +176,42 @@ func labelValue(s string) string {
 	return valid(s)
 }
 
-// keepOnRecord puts the values that are no labels where they can be asked for by the label's name.
+// keepOnRecord puts the values that are no labels where they can be asked for by the label's name; what else has the name gives way.
 func (w *walker) keepOnRecord(lr plog.LogRecord) {
+	attrs := lr.Attributes()
 	for i := range w.layout.labels {
-		if !w.layout.labels[i].ofRecord || w.choice.reasons[i] == admitted || w.spelled[i] {
-			continue
-		}
-		name := w.layout.labels[i].name
-		if w.names.taken(w.keys.labels[i]) { // by something of the resource
-			name = ofRecord.prefix() + name
-		}
-		if _, there := lr.Attributes().Get(name); !there {
-			lr.Attributes().PutStr(name, w.choice.values[i])
+		l, value := &w.layout.labels[i], w.choice.values[i]
+		if l.ofRecord && w.choice.reasons[i] != admitted && !(w.spelled[i] && w.says(attrs, i, value)) {
+			attrs.PutStr(l.name, value)
 		}
 	}
+}
+
+// says returns true when an attribute has the name of a label and its value. Those that have another value get another name; if they are several, one together.
+func (w *walker) says(attrs pcommon.Map, label int, value string) (said bool) {
+	others := pcommon.NewValueSlice()
+	attrs.RemoveIf(func(raw string, v pcommon.Value) bool {
+		switch {
+		case w.keys.get(raw).label != label:
+			return false
+		case !said && labelValue(scalar(v)) == value:
+			said = true
+			return false
+		}
+		v.CopyTo(others.Slice().AppendEmpty())
+		return true
+	})
+	if others.Slice().Len() == 1 {
+		others = others.Slice().At(0)
+	} else if others.Slice().Len() == 0 {
+		return said
+	}
+	better := ofRecord.prefix() + w.layout.labels[label].name
+	for _, there := attrs.Get(better); there; _, there = attrs.Get(better) {
+		better += "_"
+	}
+	others.CopyTo(attrs.PutEmpty(better))
+	return said
 }
 
 // severity is the level as people write it.

@@ -25,7 +25,7 @@ func (p *hinter) restore(ctx context.Context) {
 
 // save stores what is known, if it has changed.
 func (p *hinter) save(ctx context.Context) {
-	data := p.budgets.Snapshot()
+	data := p.budgets.Snapshot(time.Now())
 	if data == nil {
 		return
 	}

@@ -91,6 +91,10 @@ func (t *telemetry) observe(b *budget.Budgets, l budget.Limits) error {
 			o.Observe(int64(b.Stats(time.Now()).Tenants))
 			return nil
 		}),
+		t.builder.RegisterProcessorLokiHintTenantsLimitCallback(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(int64(l.MaxTenants))
+			return nil
+		}),
 	)
 }
 

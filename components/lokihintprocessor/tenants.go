@@ -31,22 +31,16 @@ func (w *walker) findTenant(rl plog.ResourceLogs) (id string) {
 	return id
 }
 
-// deliver hands a batch on; with tenants, the resources of each in a request of their own, whose client metadata names it.
-func (p *hinter) deliver(ctx context.Context, ld plog.Logs, tenants []string) error {
-	if len(tenants) == 0 {
-		return p.next.ConsumeLogs(ctx, ld)
-	}
-	first := tenants[0]
-	alike := true
-	for _, t := range tenants {
-		alike = alike && t == first
-	}
-	if alike {
-		return p.next.ConsumeLogs(p.withTenant(ctx, first), ld)
+// deliver hands parts of ld on, those of a tenant with client metadata that names it. What could not be handed on is in ld again, and in the error: who sends
+// either again does not send what was taken.
+func (p *hinter) deliver(ctx context.Context, ld plog.Logs, parts []part) error {
+	if len(parts) == 1 {
+		return p.next.ConsumeLogs(p.withTenant(ctx, parts[0].tenant), ld)
 	}
 	var permanent, retryable []error
-	failed := plog.NewLogs()
-	for _, part := range byTenant(ld, tenants) {
+	failed := ld.ResourceLogs()
+	failed.RemoveIf(func(plog.ResourceLogs) bool { return true }) // they are in the parts
+	for _, part := range parts {
 		err := p.next.ConsumeLogs(p.withTenant(ctx, part.tenant), part.logs)
 		if err == nil {
 			continue
@@ -57,9 +51,9 @@ func (p *hinter) deliver(ctx context.Context, ld plog.Logs, tenants []string) er
 		}
 		var partial consumererror.Logs
 		if errors.As(err, &partial) {
-			partial.Data().ResourceLogs().MoveAndAppendTo(failed.ResourceLogs())
+			partial.Data().ResourceLogs().MoveAndAppendTo(failed)
 		} else {
-			part.logs.ResourceLogs().MoveAndAppendTo(failed.ResourceLogs())
+			part.logs.ResourceLogs().MoveAndAppendTo(failed)
 		}
 		retryable = append(retryable, err)
 	}
@@ -70,33 +64,14 @@ func (p *hinter) deliver(ctx context.Context, ld plog.Logs, tenants []string) er
 		// As text: what is permanent must not make the rest so.
 		retryable = append(retryable, errors.New(lost.Error()))
 	}
-	// What was taken is not sent again by those who look at this.
-	return consumererror.NewLogs(errors.Join(retryable...), failed)
-}
-
-type part struct {
-	tenant string
-	logs   plog.Logs
-}
-
-// byTenant takes a batch apart, in the order in which tenants come.
-func byTenant(ld plog.Logs, tenants []string) []part {
-	var parts []part
-	at := map[string]int{}
-	for i, tenant := range tenants {
-		n, ok := at[tenant]
-		if !ok {
-			n = len(parts)
-			at[tenant] = n
-			parts = append(parts, part{tenant, plog.NewLogs()})
-		}
-		ld.ResourceLogs().At(i).MoveTo(parts[n].logs.ResourceLogs().AppendEmpty())
-	}
-	return parts
+	return consumererror.NewLogs(errors.Join(retryable...), ld)
 }
 
 // withTenant adds the tenant to the client metadata, in the place of one that is there.
 func (p *hinter) withTenant(ctx context.Context, tenant string) context.Context {
+	if tenant == "" {
+		return ctx
+	}
 	info := client.FromContext(ctx)
 	metadata := map[string][]string{}
 	for k := range info.Metadata.Keys() {

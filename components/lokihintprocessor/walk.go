@@ -16,6 +16,7 @@ type walker struct {
 	now    time.Time
 
 	tenants []string // of each resource, where there are tenants
+	costs   costs
 
 	// Of the resource at hand.
 	tenant     string
@@ -79,12 +80,13 @@ func (w *walker) resource(all plog.ResourceLogsSlice, i int) {
 		w.tenants[i] = w.tenant
 	}
 	if w.layout.perRecord {
-		w.split(all, rl)
+		w.split(all, i)
 		return
 	}
 	w.choose()
 	w.counts.demote(w.choice, count(rl))
 	w.finish(rl)
+	w.costs.done(i)
 }
 
 // finish writes the choice into a resource, and makes its scopes and records fit.
@@ -118,6 +120,7 @@ func (w *walker) release() {
 	w.above = [levels]texts{}
 	w.choice.reset()
 	w.counts.reset()
+	w.costs.reset()
 	w.groups.reset()
 	w.p.walkers.Put(w)
 }

@@ -23,10 +23,14 @@ const (
 // lokiMaxLabels is Loki's max_label_names_per_series unless it is set. Loki does not count service_name.
 const lokiMaxLabels = 15
 
+// lokiMaxValueBytes is its max_label_value_length.
+const lokiMaxValueBytes = 2048
+
 // limits is what Loki has to have in limits_config, or in a tenant's overrides.
 type limits struct {
-	MaxLabels int         `yaml:"max_label_names_per_series,omitempty"`
-	OTLP      *otlpConfig `yaml:"otlp_config,omitempty"`
+	MaxLabels     int         `yaml:"max_label_names_per_series,omitempty"`
+	MaxValueBytes int         `yaml:"max_label_value_length,omitempty"`
+	OTLP          *otlpConfig `yaml:"otlp_config,omitempty"`
 }
 
 type otlpConfig struct {
@@ -99,6 +103,9 @@ func render(l *loaded, format, tenant string) ([]byte, error) {
 	if own.MaxLabels > 0 {
 		fmt.Fprintf(&b, "# More than %d labels: %s beside service_name, which Loki does not count.\n", lokiMaxLabels, count(own.MaxLabels, "label"))
 	}
+	if own.MaxValueBytes > 0 {
+		fmt.Fprintf(&b, "# Values of up to %d bytes, where Loki takes %d.\n", own.MaxValueBytes, lokiMaxValueBytes)
+	}
 	if own == (limits{}) {
 		return b.Bytes(), nil
 	}
@@ -130,6 +137,9 @@ func needs(l *loaded) limits {
 	var own limits
 	if n := min(l.cfg.MaxLabels, len(l.plan.Labels)); n > lokiMaxLabels {
 		own.MaxLabels = n
+	}
+	if l.cfg.MaxValueBytes > lokiMaxValueBytes {
+		own.MaxValueBytes = l.cfg.MaxValueBytes
 	}
 	if l.cfg.Contract != config.ContractDefault {
 		hints := rule{Action: "drop", Attributes: config.HintKeys()}

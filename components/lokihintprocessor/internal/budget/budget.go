@@ -72,7 +72,7 @@ func (b *Budgets) Stream(now time.Time, tenantID string, values []string, verdic
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	t, sum := b.tenant(now, tenantID)
-	t.rotate(now, b.limits.Window)
+	b.rotate(t, now)
 	q := query{b: b, t: t, sum: sum, verdicts: verdicts, hashes: t.hashes[:0]}
 	for i, v := range values {
 		h := uint64(0)
@@ -98,11 +98,7 @@ func (b *Budgets) tenant(now time.Time, id string) (t *tenant, sum uint64) {
 	}
 	if len(b.tenants) >= b.limits.MaxTenants && now.Sub(b.cleaned) >= b.limits.Window/4 {
 		b.cleaned = now
-		for id, t := range b.tenants {
-			if t.rotate(now, b.limits.Window); t.streams.len() == 0 {
-				delete(b.tenants, id)
-			}
-		}
+		b.forget(now)
 	}
 	if len(b.tenants) >= b.limits.MaxTenants {
 		return b.shared, xxh3.HashStringSeed(id, b.seed)
@@ -110,6 +106,22 @@ func (b *Budgets) tenant(now time.Time, id string) (t *tenant, sum uint64) {
 	t = b.newTenant()
 	b.tenants[id] = t
 	return t, 0
+}
+
+// forget lets go of what was not seen for a window, and of tenants that have nothing left.
+func (b *Budgets) forget(now time.Time) {
+	b.rotate(b.shared, now)
+	for id, t := range b.tenants {
+		if b.rotate(t, now); t.streams.len() == 0 {
+			delete(b.tenants, id)
+		}
+	}
+}
+
+func (b *Budgets) rotate(t *tenant, now time.Time) {
+	before := t.streams.len()
+	t.rotate(now, b.limits.Window)
+	b.dirty = b.dirty || t.streams.len() < before
 }
 
 // Stats are what the budgets hold: of values and streams the fullest tenant's.
@@ -125,7 +137,7 @@ func (b *Budgets) Stats(now time.Time) Stats {
 	defer b.mu.Unlock()
 	s := Stats{Tenants: len(b.tenants), Values: make([]int, len(b.limits.Labels))}
 	count := func(t *tenant) {
-		t.rotate(now, b.limits.Window)
+		b.rotate(t, now)
 		s.Streams = max(s.Streams, t.streams.len())
 		for i := range t.values {
 			s.Values[i] = max(s.Values[i], t.values[i].len())

@@ -14,9 +14,10 @@ const version = 1
 var ErrDamaged = errors.New("no snapshot of this version, or damaged")
 
 // Snapshot writes down what is known, unless that is what the last one says.
-func (b *Budgets) Snapshot() []byte {
+func (b *Budgets) Snapshot(now time.Time) []byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.forget(now)
 	if !b.dirty {
 		return nil
 	}

@@ -18,6 +18,12 @@ const (
 	ContractList      = "list"
 )
 
+// What becomes of a value that is too long for a label.
+const (
+	LongDemote   = "demote"
+	LongTruncate = "truncate"
+)
+
 // Config is what a user can set; the component's README.md has the table.
 type Config struct {
 	// Contract says what Loki makes labels of: what it does by itself, what the command prints for it, or Index.
@@ -32,6 +38,10 @@ type Config struct {
 	MaxLabels int `mapstructure:"max_labels"`
 	// MaxValueBytes bounds the value of a label.
 	MaxValueBytes int `mapstructure:"max_value_bytes"`
+	// LongValue says what becomes of a longer one.
+	LongValue string `mapstructure:"long_value"`
+	// MaxRequestBytes bounds what goes on at once, as Loki counts it.
+	MaxRequestBytes int `mapstructure:"max_request_bytes"`
 	// Budget bounds values and streams.
 	Budget BudgetConfig `mapstructure:"budget"`
 	// Tenant says whose records these are.
@@ -80,10 +90,12 @@ func Default() *Config {
 			"resource.k8s.deployment.name", "resource.k8s.statefulset.name", "resource.k8s.daemonset.name", "resource.k8s.cronjob.name",
 			"resource.k8s.job.name", "resource.k8s.container.name", "resource.container.name",
 		},
-		MaxLabels:     15,
-		MaxValueBytes: 2048,
-		Budget:        BudgetConfig{Window: 45 * time.Minute, MaxValues: 500, MaxStreams: 2000, MaxTenants: 100},
-		Tenant:        TenantConfig{MetadataKey: "x-scope-orgid"},
+		MaxLabels:       15,
+		MaxValueBytes:   2048,
+		LongValue:       LongDemote,
+		MaxRequestBytes: 1 << 20,
+		Budget:          BudgetConfig{Window: 45 * time.Minute, MaxValues: 500, MaxStreams: 2000, MaxTenants: 100},
+		Tenant:          TenantConfig{MetadataKey: "x-scope-orgid"},
 	}
 }
 
@@ -113,6 +125,8 @@ func (c *Config) Validate() error {
 	check(len(c.Tenant.From) > 0 || !slices.Contains(c.Hints.Honor, HintTenant), "hints::honor: must not have %s without tenant::from, among which it chooses", HintTenant)
 	check(c.MaxLabels >= 1 && c.MaxLabels <= 64, "max_labels: must be between 1 and 64, got %d", c.MaxLabels)
 	check(c.MaxValueBytes >= 16, "max_value_bytes: must be at least 16, got %d", c.MaxValueBytes)
+	check(c.LongValue == LongDemote || c.LongValue == LongTruncate, "long_value: must be %s or %s, got %q", LongDemote, LongTruncate, c.LongValue)
+	check(c.MaxRequestBytes >= 65536, "max_request_bytes: must be at least 65536, got %d", c.MaxRequestBytes)
 	if len(errs) == 0 && c.Hints.Validate() == nil && !slices.ContainsFunc(c.Labels, func(l LabelConfig) bool { return l.Validate() != nil }) {
 		_, err := c.Plan()
 		errs = append(errs, err)

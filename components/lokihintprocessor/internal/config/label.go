@@ -57,7 +57,8 @@ func (c *LabelConfig) Validate() error {
 	if name := c.name(); name != "" {
 		check(labelName.MatchString(name) && len(name) <= maxNameBytes,
 			"name: must be letters, digits and single underscores between them, so that every version of Loki and its exporters spells it alike, got %q", name)
-		check(name != ServiceLabel && name != TrueService, "name: must not be %s, which every stream has; service_name says where it comes from", name)
+		check(name != ServiceLabel, "name: must not be %s, which every stream has; service_name says where it comes from", name)
+		check(name != TrueService, "name: must not be %s, which has the names of services that are no labels", name)
 	}
 	check(!IsField(c.name()) && c.name() != "detected_level", "name: must not be one that Loki gives to what it finds in records, got %q", c.name())
 	check(!slices.Contains(c.Values, ""), "values: must not have an empty value")

@@ -90,11 +90,7 @@ func (c *Config) Plan() (*Plan, error) {
 			errs = append(errs, fmt.Errorf("hints::honor::%d: %w", i, err))
 		}
 	}
-	for _, key := range p.Tenant {
-		if name, _ := Name(key); slices.Contains(p.Index, name) {
-			errs = append(errs, fmt.Errorf("tenant::from: must not be %s%s, which leaves the resource when label %s is demoted; give the label another name", ResourcePrefix, key, name))
-		}
-	}
+	errs = append(errs, p.checkSources()...)
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
@@ -154,6 +150,43 @@ func (c *Config) carry(p *Plan, label *Label) error {
 	}
 	return fmt.Errorf("name: Loki makes no label %q with contract: %s; it can be %s, or any with contract: %s and Loki configured as the command lokihint prints",
 		label.Name, c.Contract, strings.Join(reachable, ", "), ContractGenerated)
+}
+
+// checkSources refuses sources that are not what they were once labels are written: a second collector would find other values.
+func (p *Plan) checkSources() (errs []error) {
+	written := func(key string, except int) (label string) {
+		name, _ := Name(key)
+		for i := range p.Labels {
+			l := &p.Labels[i]
+			carrier, _ := Name(l.Carrier)
+			if i != except && carrier == name && (len(l.From) == 0 || !l.From[0].is(name)) {
+				return l.Name
+			}
+		}
+		return ""
+	}
+	for i := range p.Labels {
+		for _, s := range p.Labels[i].From {
+			if label := written(s.Key, i); !s.Record && label != "" {
+				errs = append(errs, fmt.Errorf("labels: sources of %s must not be %s%s, to which label %s is written; give its sources, or join it", p.Labels[i].Name, ResourcePrefix, s.Key, label))
+			}
+		}
+	}
+	for _, key := range p.Tenant {
+		if label := written(key, -1); label != "" {
+			errs = append(errs, fmt.Errorf("tenant::from: must not be %s%s, to which label %s is written; give its sources", ResourcePrefix, key, label))
+		}
+		if name, _ := Name(key); slices.Contains(p.Index, name) {
+			errs = append(errs, fmt.Errorf("tenant::from: must not be %s%s, which leaves the resource when label %s is demoted; give the label another name", ResourcePrefix, key, name))
+		}
+	}
+	return errs
+}
+
+// is says whether a source is the attribute of a resource with this name.
+func (s Source) is(name string) bool {
+	own, _ := Name(s.Key)
+	return !s.Record && own == name
 }
 
 func (p *Plan) find(name string) int {

@@ -40,6 +40,7 @@ type TelemetryBuilder struct {
 	ProcessorLokiHintStreams              metric.Int64ObservableGauge
 	ProcessorLokiHintStreamsLimit         metric.Int64ObservableGauge
 	ProcessorLokiHintTenants              metric.Int64ObservableGauge
+	ProcessorLokiHintTenantsLimit         metric.Int64ObservableGauge
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -119,6 +120,21 @@ func (builder *TelemetryBuilder) RegisterProcessorLokiHintTenantsCallback(cb met
 		cb(ctx, &observerInt64{inst: builder.ProcessorLokiHintTenants, obs: o})
 		return nil
 	}, builder.ProcessorLokiHintTenants)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorLokiHintTenantsLimitCallback sets callback for observable ProcessorLokiHintTenantsLimit metric.
+func (builder *TelemetryBuilder) RegisterProcessorLokiHintTenantsLimitCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorLokiHintTenantsLimit, obs: o})
+		return nil
+	}, builder.ProcessorLokiHintTenantsLimit)
 	if err != nil {
 		return err
 	}
@@ -225,6 +241,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ProcessorLokiHintTenants, err = builder.meter.Int64ObservableGauge(
 		"otelcol_processor_loki_hint_tenants",
 		metric.WithDescription("Tenants that have a budget of their own now. [Alpha]"),
+		metric.WithUnit("{tenant}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorLokiHintTenantsLimit, err = builder.meter.Int64ObservableGauge(
+		"otelcol_processor_loki_hint_tenants_limit",
+		metric.WithDescription("Tenants that may have a budget of their own; when there are more, the others share one. [Alpha]"),
 		metric.WithUnit("{tenant}"),
 	)
 	errs = errors.Join(errs, err)
