@@ -28,10 +28,11 @@ type label struct {
 
 // layout is what the walker needs to know of a plan: labels with their sources numbered, and keys to recognize.
 type layout struct {
-	labels  []label
-	slots   []slot
-	onHint  map[hinted]int // attribute that a hint may name -> index
-	tenants []tenantSource
+	labels   []label
+	slots    []slot
+	slotKeys []string       // as the configuration spells them
+	onHint   map[hinted]int // attribute that a hint may name -> index
+	tenants  []tenantSource
 	// A hint may choose among them.
 	tenantOnHint bool
 	indexed      map[string]bool
@@ -133,7 +134,7 @@ func (l *layout) slot(record bool, key string) int {
 	i, ok := l.slotsOf[s]
 	if !ok {
 		i = len(l.slots)
-		l.slots = append(l.slots, s)
+		l.slots, l.slotKeys = append(l.slots, s), append(l.slotKeys, key)
 		l.slotsOf[s] = i
 	}
 	return i

@@ -146,7 +146,7 @@ func (c *choice) same(other *choice, l *layout) bool {
 // readRecord finds the sources among a record's attributes.
 func (w *walker) readRecord(lr plog.LogRecord) {
 	for _, i := range w.layout.recordSlots {
-		w.slots[i] = ""
+		w.slots[i], w.settled[i] = "", false
 	}
 	clear(w.spelled)
 	copy(w.asks, w.asked)
@@ -154,8 +154,12 @@ func (w *walker) readRecord(lr plog.LogRecord) {
 	for raw, v := range lr.Attributes().All() {
 		k := w.keys.at(&w.guess, i, raw)
 		i++
-		if k.record >= 0 && (k.spelled || w.slots[k.record] == "") {
-			w.slots[k.record] = labelValue(scalar(v))
+		// The first that is spelled as the configuration has it, else the first.
+		if at := k.record; at >= 0 && !w.settled[at] {
+			exact := raw == w.layout.slotKeys[at]
+			if value := scalar(v); value != "" && (exact || w.slots[at] == "") {
+				w.slots[at], w.settled[at] = labelValue(value), exact
+			}
 		}
 		if k.label >= 0 {
 			w.spelled[k.label] = true

@@ -37,6 +37,7 @@ type walker struct {
 	// Of the records at hand.
 	asks    []bool // labels that its hints ask for, or its resource's
 	spelled []bool // labels whose name an attribute has
+	settled []bool // sources whose value no other attribute can have
 	groups  groups
 	guess   []*key // the record before had these keys
 }
@@ -45,7 +46,7 @@ func newWalker(p *hinter) *walker {
 	n := len(p.layout.labels)
 	return &walker{
 		p: p, layout: p.layout, keys: newKeys(p.layout), counts: newCounts(n), asked: make([]bool, len(p.layout.onHint)), asks: make([]bool, len(p.layout.onHint)),
-		slots: make([]string, len(p.layout.slots)), choice: newChoice(n), asking: make([]string, n), there: make([]bool, n), spelled: make([]bool, n), groups: newGroups(),
+		slots: make([]string, len(p.layout.slots)), choice: newChoice(n), asking: make([]string, n), there: make([]bool, n), spelled: make([]bool, n), settled: make([]bool, len(p.layout.slots)), groups: newGroups(),
 	}
 }
 
