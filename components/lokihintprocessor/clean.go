@@ -24,8 +24,10 @@ func (w *walker) read(attrs pcommon.Map) bool {
 	w.infos = w.infos[:0]
 	clear(w.slots)
 	w.original = ""
+	i := 0
 	for raw, v := range attrs.All() {
-		k := w.keys.get(raw)
+		k := w.keys.at(&w.order, i, raw)
+		i++
 		if k.hint || !w.fits(k, v, ofResource) {
 			return false
 		}

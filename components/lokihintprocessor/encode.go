@@ -47,7 +47,7 @@ func (w *walker) encode(attrs pcommon.Map) {
 		w.edits = append(w.edits, edit{to: config.HintResourceLabels, value: w.carriers()})
 	}
 	for _, e := range w.edits {
-		e.apply(attrs)
+		e.apply(attrs, w.spare)
 	}
 }
 
@@ -128,7 +128,7 @@ func (w *walker) carriers() string {
 	return strings.Join(list, ", ")
 }
 
-func (e *edit) apply(attrs pcommon.Map) {
+func (e *edit) apply(attrs pcommon.Map, spare pcommon.Value) {
 	switch {
 	case e.from == "":
 		attrs.PutStr(e.to, e.value)
@@ -136,15 +136,8 @@ func (e *edit) apply(attrs pcommon.Map) {
 		attrs.Remove(e.from)
 	default:
 		v, _ := attrs.Get(e.from)
-		if v.Type() == pcommon.ValueTypeStr {
-			s := v.Str()
-			attrs.Remove(e.from)
-			attrs.PutStr(e.to, s)
-			return
-		}
-		kept := pcommon.NewValueEmpty()
-		v.CopyTo(kept)
+		v.MoveTo(spare)
 		attrs.Remove(e.from)
-		kept.CopyTo(attrs.PutEmpty(e.to))
+		spare.MoveTo(attrs.PutEmpty(e.to))
 	}
 }

@@ -2,7 +2,7 @@ package lokihintprocessor
 
 import (
 	"encoding/hex"
-	"time"
+	"unicode/utf8"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -33,6 +33,7 @@ func (w *walker) scope(rl plog.ResourceLogs, sl plog.ScopeLogs) {
 
 func (w *walker) enterScope(sl plog.ScopeLogs) {
 	w.names.enter(ofScope)
+	w.alike = -1
 	w.above[ofScope] = nil
 	w.sizes[ofScope] = w.sizes[ofResource]
 	w.takeField(ofScope, config.FieldScopeName, sl.Scope().Name() != "", len(sl.Scope().Name()))
@@ -81,30 +82,98 @@ func (w *walker) onScope(sl plog.ScopeLogs, id int, text string) bool {
 // record makes a record's attributes fit beside those of its scope and resource.
 func (w *walker) record(rl plog.ResourceLogs, sl plog.ScopeLogs, lr plog.LogRecord) {
 	attrs := lr.Attributes()
+	if own, ok := w.asBefore(lr); ok {
+		w.refusable(lr, own)
+		return
+	}
 	w.enterRecord(lr)
-	own, i, ok := w.sizes[ofRecord], 0, true
+	own, i, ok, plain, names := w.sizes[ofRecord], 0, true, true, 0
 	for raw, v := range attrs.All() {
 		k := w.keys.at(&w.guess, i, raw)
 		i++
 		ok = ok && !k.hint && w.fits(k, v, ofRecord)
+		plain = plain && !k.field && v.Type() != pcommon.ValueTypeMap
+		names += len(k.name)
 		own.add(k.name, v)
 	}
-	if !ok {
+	w.alike = -1
+	switch {
+	case !ok:
 		w.rebuildRecord(rl, sl, lr)
+	case plain && i <= len(w.guess):
+		w.alike, w.alikeBytes = i, names
 	}
 	w.refusable(lr, own)
+}
+
+// asBefore says whether a record has the keys of one before it in its scope that needed no mending, and values that need none: then its names are as free.
+// What Loki adds of its own cannot hide them, for none is called so.
+func (w *walker) asBefore(lr plog.LogRecord) (own size, ok bool) {
+	attrs := lr.Attributes()
+	if attrs.Len() != w.alike {
+		return own, false
+	}
+	own = w.sizes[ofScope]
+	own.entries += w.alike
+	own.bytes += w.alikeBytes
+	i := 0
+	for raw, v := range attrs.All() {
+		if w.guess[i].raw != raw {
+			return own, false
+		}
+		i++
+		switch v.Type() {
+		case pcommon.ValueTypeStr:
+			if !utf8.ValidString(v.Str()) {
+				return own, false
+			}
+			own.bytes += len(v.Str())
+		case pcommon.ValueTypeMap:
+			return own, false
+		default:
+			own.bytes += 8
+		}
+	}
+	eachField(lr, func(f config.Field, length int) { own.addText(fieldNames[f], length) })
+	return own, true
+}
+
+var fieldNames = func() (names [config.NumFields]string) {
+	for f := range config.NumFields {
+		names[f] = f.String()
+	}
+	return names
+}()
+
+// eachField visits what Loki adds of a record's own, with the length of the text.
+func eachField(lr plog.LogRecord, visit func(f config.Field, length int)) {
+	if lr.Timestamp() != 0 && lr.ObservedTimestamp() != 0 {
+		visit(config.FieldObserved, longNumber)
+	}
+	if lr.SeverityNumber() != 0 {
+		visit(config.FieldSeverityNumber, shortNumber)
+	}
+	if text := lr.SeverityText(); text != "" {
+		visit(config.FieldSeverityText, len(text))
+	}
+	if !lr.TraceID().IsEmpty() {
+		visit(config.FieldTraceID, 2*len(pcommon.TraceID{}))
+	}
+	if !lr.SpanID().IsEmpty() {
+		visit(config.FieldSpanID, 2*len(pcommon.SpanID{}))
+	}
+	if lr.Flags() != 0 {
+		visit(config.FieldFlags, shortNumber)
+	}
+	if lr.DroppedAttributesCount() != 0 {
+		visit(config.FieldDropped, shortNumber)
+	}
 }
 
 func (w *walker) enterRecord(lr plog.LogRecord) {
 	w.names.enter(ofRecord)
 	w.sizes[ofRecord] = w.sizes[ofScope]
-	w.takeField(ofRecord, config.FieldObserved, lr.Timestamp() != 0 && lr.ObservedTimestamp() != 0, longNumber)
-	w.takeField(ofRecord, config.FieldSeverityNumber, lr.SeverityNumber() != 0, shortNumber)
-	w.takeField(ofRecord, config.FieldSeverityText, lr.SeverityText() != "", len(lr.SeverityText()))
-	w.takeField(ofRecord, config.FieldTraceID, !lr.TraceID().IsEmpty(), 2*len(pcommon.TraceID{}))
-	w.takeField(ofRecord, config.FieldSpanID, !lr.SpanID().IsEmpty(), 2*len(pcommon.SpanID{}))
-	w.takeField(ofRecord, config.FieldFlags, lr.Flags() != 0, shortNumber)
-	w.takeField(ofRecord, config.FieldDropped, lr.DroppedAttributesCount() != 0, shortNumber)
+	eachField(lr, func(f config.Field, length int) { w.takeField(ofRecord, f, true, length) })
 }
 
 func (w *walker) rebuildRecord(rl plog.ResourceLogs, sl plog.ScopeLogs, lr plog.LogRecord) {
@@ -121,89 +190,4 @@ func (w *walker) rebuildRecord(rl plog.ResourceLogs, sl plog.ScopeLogs, lr plog.
 		}
 		return w.onResource(rl, id, text) || w.onScope(sl, id, text)
 	})
-}
-
-// What Loki refuses by default: limits_config max_line_size, max_structured_metadata_size, max_structured_metadata_entries_count,
-// reject_old_samples_max_age and creation_grace_period.
-const (
-	maxLine     = 256 << 10
-	maxMetadata = 64 << 10
-	maxEntries  = 128
-	maxAge      = 7 * 24 * time.Hour
-	maxAhead    = 10 * time.Minute
-)
-
-// size is that of structured metadata: names and values, and how many. Values that are no text count for a little.
-type size struct{ bytes, entries int }
-
-func (s *size) add(name string, v pcommon.Value) {
-	switch v.Type() {
-	case pcommon.ValueTypeStr:
-		s.addText(name, len(v.Str()))
-	case pcommon.ValueTypeMap:
-		for raw, inner := range v.Map().All() {
-			s.addLeaf(len(name)+1+len(raw), inner)
-		}
-	default:
-		s.addText(name, 8)
-	}
-}
-
-func (s *size) addLeaf(name int, v pcommon.Value) {
-	if v.Type() == pcommon.ValueTypeMap {
-		for raw, inner := range v.Map().All() {
-			s.addLeaf(name+1+len(raw), inner)
-		}
-		return
-	}
-	s.entries++
-	s.bytes += name
-	if v.Type() == pcommon.ValueTypeStr {
-		s.bytes += len(v.Str())
-	}
-}
-
-func (s *size) addText(name string, length int) {
-	s.entries++
-	s.bytes += len(name) + length
-}
-
-// lineLength is that of the body as Loki makes a line of it.
-func lineLength(body pcommon.Value) int {
-	switch body.Type() {
-	case pcommon.ValueTypeStr:
-		return len(body.Str())
-	case pcommon.ValueTypeMap, pcommon.ValueTypeSlice, pcommon.ValueTypeBytes:
-		return len(body.AsString())
-	default:
-		return longNumber
-	}
-}
-
-// refusable counts what Loki refuses unless its limits were raised: nobody else tells.
-func (w *walker) refusable(lr plog.LogRecord, s size) {
-	c, line := &w.counts.refusable, lineLength(lr.Body())
-	w.costs.records = append(w.costs.records, recordCost+line+s.bytes+s.entries*pairCost)
-	if line > maxLine {
-		c[limitLine]++
-	}
-	if s.bytes > maxMetadata {
-		c[limitMetadataBytes]++
-	}
-	if s.entries > maxEntries {
-		c[limitMetadataEntries]++
-	}
-	at := lr.Timestamp()
-	if at == 0 {
-		at = lr.ObservedTimestamp()
-	}
-	if at == 0 {
-		return
-	}
-	switch age := w.now.Sub(at.AsTime()); {
-	case age > maxAge:
-		c[limitTooOld]++
-	case age < -maxAhead:
-		c[limitFuture]++
-	}
 }

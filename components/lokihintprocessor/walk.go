@@ -3,6 +3,7 @@ package lokihintprocessor
 import (
 	"time"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 )
 
@@ -28,8 +29,9 @@ type walker struct {
 	choice     *choice
 	asking     []string // of the budget
 	edits      []edit
-	moved      []entry // what could not stay on the resource
-	there      []bool  // labels whose value is where it has to be
+	spare      pcommon.Value // empty
+	moved      []entry       // what could not stay on the resource
+	there      []bool        // labels whose value is where it has to be
 	leaves     []int
 	above      [levels]texts // what the attributes of resource and scope say, once a name clashes
 	sizes      [levels]size  // of the structured metadata, with that of the levels above
@@ -40,6 +42,10 @@ type walker struct {
 	settled []bool // sources whose value no other attribute can have
 	groups  groups
 	guess   []*key // the record before had these keys
+	// As many of them are all of a record of this scope that needed no mending, and could be those of another; or -1. The bytes of their names.
+	alike, alikeBytes int
+	order             []*key // the resource before had these keys
+	oldest, newest    pcommon.Timestamp
 }
 
 func newWalker(p *hinter) *walker {
@@ -47,15 +53,17 @@ func newWalker(p *hinter) *walker {
 	return &walker{
 		p: p, layout: p.layout, keys: newKeys(p.layout), counts: newCounts(n), asked: make([]bool, len(p.layout.onHint)), asks: make([]bool, len(p.layout.onHint)),
 		slots: make([]string, len(p.layout.slots)), choice: newChoice(n), asking: make([]string, n), there: make([]bool, n), spelled: make([]bool, n), settled: make([]bool, len(p.layout.slots)), groups: newGroups(),
+		spare: pcommon.NewValueEmpty(),
 	}
 }
 
 // logs makes a batch ready for Loki. Records keep their order within a resource.
 func (w *walker) logs(ld plog.Logs, now time.Time) {
 	w.now = now
+	w.oldest, w.newest = pcommon.NewTimestampFromTime(now.Add(-maxAge)), pcommon.NewTimestampFromTime(now.Add(maxAhead))
 	if w.keys.tidy() {
 		w.names.forget()
-		w.guess = w.guess[:0]
+		w.guess, w.order = w.guess[:0], w.order[:0]
 	}
 	all := ld.ResourceLogs()
 	all.RemoveIf(func(rl plog.ResourceLogs) bool { return count(rl) == 0 }) // no records, no streams
