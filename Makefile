@@ -32,6 +32,7 @@ build: ## Build bin/otelcol: static, trimmed, version stamped
 test: build ## Unit tests, race tests of our packages, the binary under every shipped profile (needs no root)
 	go vet ./...
 	go test $(RACE) ./...
+	go -C e2e/bench/loki vet . && go -C e2e/bench/loki test .
 	go run ./e2e/backends/cmd/build etcd kube-apiserver kubectl
 	go test -tags e2e -count=1 -timeout 10m ./e2e/smoke
 
@@ -60,13 +61,16 @@ BENCH_ARGS ?= -runs 3
 REST_ARGS ?=
 # Small enough for every run. For figures: LIMITER_ARGS='-runs 5', a quarter of an hour.
 LIMITER_ARGS ?= -points 200000
+LOKI_ARGS ?= -records 200000
 bench: build ## Side by side with upstream: in process, as a whole process, at rest (20 minutes; prints the README's tables)
 	@mkdir -p .work
 	go test -run XXX -bench . -benchtime $(BENCH_TIME) ./components/... > .work/bench.txt || { cat .work/bench.txt; exit 1; }
+	go -C e2e/bench/loki test -run XXX -bench . -benchtime $(BENCH_TIME) . >> .work/bench.txt || { cat .work/bench.txt; exit 1; }
 	go run ./e2e/bench -table < .work/bench.txt
 	go run ./e2e/bench $(BENCH_ARGS)
 	go run ./e2e/bench -rest $(REST_ARGS)
 	go run ./e2e/bench -limiter $(LIMITER_ARGS)
+	go run ./e2e/bench -loki $(LOKI_ARGS)
 
 soak: build ## What takes hours: 50 rounds of every kill, 10 minutes of every fuzz target
 	go run ./e2e/backends/cmd/build
@@ -81,6 +85,7 @@ check: generate lint ## Nothing generated has drifted, modules are tidy, code is
 lint: $(TOOLS)/golangci-lint ## Format check and linters (.golangci.yaml)
 	$(TOOLS)/golangci-lint fmt --diff
 	$(TOOLS)/golangci-lint run
+	cd e2e/bench/loki && ../../../$(TOOLS)/golangci-lint run
 
 ##@ Change
 .PHONY: generate fmt clean

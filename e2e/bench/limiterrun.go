@@ -105,7 +105,11 @@ func (b *bench) pass(ctx context.Context, a pointArm, sink *pointSink) (r pointR
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute) // sending waits as long as the collector does
 	defer cancel()
 	sink.count.Store(0)
-	p, addr, err := b.startGateway(ctx, a, sink)
+	env := []string{"SINK=" + sink.addr}
+	if a.explode {
+		env = append(env, "MAX_VALUES="+strconv.Itoa(seriesOf*users/10)) // nine in ten are too many
+	}
+	p, addr, err := b.startGateway(ctx, append([]string{"points"}, a.configs...), env...)
 	if err != nil {
 		return r, err
 	}
@@ -125,23 +129,10 @@ func (b *bench) pass(ctx context.Context, a pointArm, sink *pointSink) (r pointR
 	if err := send(rounds / 10); err != nil {
 		return r, err
 	}
-	before, err := p.cpu()
-	if err != nil {
+	if r, err = p.measure(func() error { return send(rounds) }); err != nil {
 		return r, err
 	}
-	start := time.Now()
-	if err := send(rounds); err != nil {
-		return r, err
-	}
-	r.wall = time.Since(start)
-	after, err := p.cpu()
-	if err != nil {
-		return r, err
-	}
-	r.points, r.cpu = rounds*requests*requestPoints, after-before
-	if r.rss, err = p.memory("VmHWM"); err != nil {
-		return r, err
-	}
+	r.points = rounds * requests * requestPoints
 	page, err := harness.ReadMetrics(p.metrics)
 	if err != nil {
 		return r, err
@@ -150,6 +141,26 @@ func (b *bench) pass(ctx context.Context, a pointArm, sink *pointSink) (r pointR
 		return r, err
 	}
 	return r, p.stop()
+}
+
+// measure says what the collector needs while something is sent.
+func (c *collector) measure(send func() error) (r pointResult, err error) {
+	before, err := c.cpu()
+	if err != nil {
+		return r, err
+	}
+	start := time.Now()
+	if err := send(); err != nil {
+		return r, err
+	}
+	r.wall = time.Since(start)
+	after, err := c.cpu()
+	if err != nil {
+		return r, err
+	}
+	r.cpu = after - before
+	r.rss, err = c.memory("VmHWM")
+	return r, err
 }
 
 // over is the share of points that the limiter did not let pass. It fails a run that measured something else.
@@ -169,8 +180,8 @@ func (a pointArm) over(page harness.Page, points int) (float64, error) {
 	return 1 - passed/seen, nil
 }
 
-// startGateway runs the collector of an arm in an empty directory, and says where it listens.
-func (b *bench) startGateway(ctx context.Context, a pointArm, sink *pointSink) (p *collector, addr string, err error) {
+// startGateway runs a collector in an empty directory, and says where it listens. Its configs are those of configs/, merged in this order.
+func (b *bench) startGateway(ctx context.Context, names []string, env ...string) (p *collector, addr string, err error) {
 	dir := filepath.Join(b.dir, "gateway")
 	if err := os.RemoveAll(dir); err != nil {
 		return nil, "", err
@@ -179,7 +190,7 @@ func (b *bench) startGateway(ctx context.Context, a pointArm, sink *pointSink) (
 		return nil, "", err
 	}
 	var args []string
-	for _, name := range append([]string{"points"}, a.configs...) {
+	for _, name := range names {
 		text, err := configs.ReadFile("configs/" + name + ".yaml")
 		if err != nil {
 			return nil, "", err
@@ -195,10 +206,7 @@ func (b *bench) startGateway(ctx context.Context, a pointArm, sink *pointSink) (
 		return nil, "", err
 	}
 	addr = fmt.Sprintf("127.0.0.1:%d", port)
-	env := []string{"OTLP_ENDPOINT=" + addr, "SINK=" + sink.addr, "METRICS_PORT=" + strconv.Itoa(metrics)}
-	if a.explode {
-		env = append(env, "MAX_VALUES="+strconv.Itoa(seriesOf*users/10)) // nine in ten are too many
-	}
+	env = append(env, "OTLP_ENDPOINT="+addr, "METRICS_PORT="+strconv.Itoa(metrics))
 	p = &collector{metrics: fmt.Sprintf("http://127.0.0.1:%d/metrics", metrics)}
 	p.process, err = startProcess(ctx, b.binary, dir, args, env)
 	return p, addr, err

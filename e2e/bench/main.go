@@ -4,6 +4,7 @@
 //	go run ./e2e/bench [-lines 1000000] [-files 20] [-runs 3] [-arms nop-raw,nop-operator]
 //	go run ./e2e/bench -rest [-idle 30s]      cost at rest, and per line from 1 to 2,000 files
 //	go run ./e2e/bench -limiter [-points 10000000] [-runs 3]      what the limiter adds to a gateway of metrics
+//	go run ./e2e/bench -loki [-records 1000000] [-runs 3]         what loki_hint adds to a gateway of logs, and what upstream's processors do
 //	go test -bench … | go run ./e2e/bench -table      the table of the in-process benchmark
 //
 // CPU time is read from /proc, so it runs on Linux only.
@@ -41,6 +42,9 @@ type options struct {
 
 	limiter bool
 	points  int
+
+	loki    bool
+	records int
 }
 
 func main() {
@@ -49,11 +53,13 @@ func main() {
 	flag.IntVar(&o.lines, "lines", 1_000_000, "how `many` lines each run reads")
 	flag.IntVar(&o.files, "files", 20, "over how `many` files they are spread")
 	flag.IntVar(&o.runs, "runs", 1, "how `often` each arm runs; the median counts")
-	flag.StringVar(&o.arms, "arms", "", "`names` of the arms to run, with commas; all when empty: "+strings.Join(names(slices.Concat(arms, restArms, plain(limiterArms))), " "))
+	flag.StringVar(&o.arms, "arms", "", "`names` of the arms to run, with commas; all when empty: "+strings.Join(names(slices.Concat(arms, restArms, plain(limiterArms), lokiArms)), " "))
 	flag.DurationVar(&o.idle, "idle", 30*time.Second, "with -rest: how `long` an idle collector is watched")
 	flag.BoolVar(&o.rest, "rest", false, "measure the cost at rest, and per line from 1 to 2,000 files")
 	flag.BoolVar(&o.limiter, "limiter", false, "measure what cardinality_limiter adds to a gateway of metrics")
 	flag.IntVar(&o.points, "points", 10_000_000, "with -limiter: how `many` points each run sends")
+	flag.BoolVar(&o.loki, "loki", false, "measure what loki_hint adds to a gateway of logs")
+	flag.IntVar(&o.records, "records", 1_000_000, "with -loki: how `many` records each run sends")
 	flag.BoolVar(&o.table, "table", false, "make the table of what `go test -bench` printed (standard input)")
 	flag.Parse()
 
@@ -75,6 +81,9 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	}
 	if o.limiter && o.points < minPoints {
 		return fmt.Errorf("-points must not be below %d: got %d", minPoints, o.points)
+	}
+	if o.loki && o.records < minRecords {
+		return fmt.Errorf("-records must not be below %d: got %d", minRecords, o.records)
 	}
 	if _, err := os.Stat(o.binary); err != nil {
 		return fmt.Errorf("%w: run make build", err)
@@ -99,6 +108,9 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	defer b.sink.stop()
 	if o.rest {
 		return b.rest(ctx)
+	}
+	if o.loki {
+		return b.loki(ctx)
 	}
 	return b.throughput(ctx)
 }

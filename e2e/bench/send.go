@@ -34,7 +34,7 @@ func newSender(addr string, explode bool) (*sender, error) {
 		s.requests[i] = r
 	}
 	for i := range s.conns {
-		conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.ForceCodec(asIs{})))
+		conn, err := dial(addr)
 		if err != nil {
 			s.close()
 			return nil, err
@@ -42,6 +42,11 @@ func newSender(addr string, explode bool) (*sender, error) {
 		s.conns[i] = conn
 	}
 	return s, nil
+}
+
+// dial connects for requests that are marshaled already.
+func dial(addr string) (*grpc.ClientConn, error) {
+	return grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.ForceCodec(asIs{})))
 }
 
 func (s *sender) close() {

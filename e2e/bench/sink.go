@@ -17,6 +17,8 @@ type sink struct {
 	server *grpc.Server
 	count  atomic.Int64
 	parsed atomic.Int64 // those with log.iostream: a parser has seen them
+	// Those whose pod is no label of Loki's: it has the name that LogQL has for it.
+	demoted atomic.Int64
 }
 
 func startSink() (*sink, error) {
@@ -35,15 +37,20 @@ func (s *sink) stop() { s.server.Stop() }
 func (s *sink) reset() {
 	s.count.Store(0)
 	s.parsed.Store(0)
+	s.demoted.Store(0)
 }
 
 // Export takes logs.
 func (s *sink) Export(_ context.Context, req plogotlp.ExportRequest) (plogotlp.ExportResponse, error) {
-	count, parsed := int64(0), int64(0)
+	count, parsed, demoted := int64(0), int64(0), int64(0)
 	for _, rl := range req.Logs().ResourceLogs().All() {
+		_, isDemoted := rl.Resource().Attributes().Get("k8s_pod_name")
 		for _, sl := range rl.ScopeLogs().All() {
 			for _, r := range sl.LogRecords().All() {
 				count++
+				if isDemoted {
+					demoted++
+				}
 				if _, ok := r.Attributes().Get("log.iostream"); ok {
 					parsed++
 				}
@@ -52,5 +59,6 @@ func (s *sink) Export(_ context.Context, req plogotlp.ExportRequest) (plogotlp.E
 	}
 	s.count.Add(count)
 	s.parsed.Add(parsed)
+	s.demoted.Add(demoted)
 	return plogotlp.NewExportResponse(), nil
 }

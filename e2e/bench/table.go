@@ -95,6 +95,7 @@ var tables = []struct {
 	{limiterName, limiterTable},
 	{coresName, coresTable},
 	{shapesName, shapesTable},
+	{lokiName, lokiTable},
 }
 
 // printTable makes markdown tables of what `go test -bench` printed.
