@@ -42,7 +42,7 @@ func (g *game) contents(requests []request) map[string]content {
 			require.Empty(g.t, e.Refused, "%v", e.Labels)
 			require.Empty(g.t, e.Clashes(), "%s %v", e.Selector(), e.Metadata)
 			c.shown = fmt.Sprint(e.Selector(), e.Metadata)
-			for _, n := range []int{2049, 2048} {
+			for _, n := range []int{30_000, 2049, 2048} {
 				c.shown = strings.ReplaceAll(c.shown, strings.Repeat("w", n), fmt.Sprintf("(%d w)", n))
 			}
 			all[e.Line] = c

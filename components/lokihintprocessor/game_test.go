@@ -32,6 +32,8 @@ var fuzzConfigs = []string{
 		max_labels: 3, budget: {max_values: 4}}`,
 	`{contract: generated, hints: {honor: [resource.k8s.pod.name, record.a.b, loki.tenant]}, tenant: {from: [resource.team, resource.pod], default: nobody}, labels: [resource.a],
 		budget: {max_values: 3, max_streams: 9}}`,
+	"{contract: generated, long_value: truncate, max_value_bytes: 16, labels: [{name: level, from: [record.level, severity]}, resource.a.b, {name: j, join: [level, a_b]}, record.app]}",
+	"{long_value: truncate, max_value_bytes: 16, budget: {max_values: 2}, max_request_bytes: 65536, hints: {emit: true}}",
 	"{labels: [resource.k8s.namespace.name, resource.k8s.pod.name], tenant: {from: [resource.team], default: nobody}, max_value_bytes: 16, budget: {max_values: 2, max_streams: 4, max_tenants: 1}}",
 }
 
@@ -56,7 +58,7 @@ type game struct {
 }
 
 // long are lengths on both sides of a limit.
-var long = []int{16, 17, 2048, 2049}
+var long = []int{16, 17, 2048, 2049, 30_000}
 
 func (g *game) value(depth int) any {
 	g.values++
@@ -82,7 +84,7 @@ func (g *game) value(depth int) any {
 	case 10:
 		return strings.Repeat("w", long[g.roll(len(long))])
 	case 11:
-		return []string{"overflow", "unknown_service", "info", "record_a"}[g.roll(4)]
+		return []string{"overflow", "unknown_service", "info", "record_a", "unknown_service:java"}[g.roll(5)]
 	case 12:
 		return "k8s.pod.name, a.b , team"
 	case 13:

@@ -155,6 +155,30 @@ func TestLongValues(t *testing.T) {
 		`{service_name="overflow"} resource_resource_service_name="a" resource_service_name="01234567890123456"`)
 }
 
+// Truncated between two characters, with the whole one as metadata.
+func TestLongValuesThatAreTruncated(t *testing.T) {
+	const long = "0123456789abcdefghij"
+	f := func(config string, ofResource, ofRecord kv, want string) {
+		t.Helper()
+		becomes(t, "{contract: generated, long_value: truncate, max_value_bytes: 16, "+config+"}", one(ofResource, nil, ofRecord), want)
+	}
+	f("labels: [resource.a.b]", kv{"a.b", long}, nil, `{a_b="0123456789abcdef", service_name="unknown_service"} resource_a_b="0123456789abcdefghij"`)
+	f("labels: [resource.a.b]", kv{"a.b", long[:16]}, nil, `{a_b="0123456789abcdef", service_name="unknown_service"}`)
+	f("labels: [resource.a.b]", kv{"a.b", "0123456789abcd日本"}, nil, `{a_b="0123456789abcd", service_name="unknown_service"} resource_a_b="0123456789abcd日本"`)
+	f("labels: [resource.a.b]", kv{"a.b", "0123456789abc日本"}, nil, `{a_b="0123456789abc日", service_name="unknown_service"} resource_a_b="0123456789abc日本"`)
+	f("labels: [{name: l, from: [resource.a.b]}]", kv{"a.b", long}, nil, `{l="0123456789abcdef", service_name="unknown_service"} a_b="0123456789abcdefghij"`)
+	f("labels: [record.a.b]", nil, kv{"a.b", long}, `{a_b="0123456789abcdef", service_name="unknown_service"} record_a_b="0123456789abcdefghij"`)
+	f("labels: [resource.a, resource.b, {name: j, join: [a, b]}]", kv{"a", "0123456789", "b", "abcdefghij"}, nil,
+		`{a="0123456789", b="abcdefghij", j="0123456789/abcde", service_name="unknown_service"}`)
+	f("labels: []", kv{"service.name", long}, nil, `{service_name="0123456789abcdef"} resource_service_name="0123456789abcdefghij"`)
+	f("labels: [{name: l, from: [resource.a.b], values: [x]}]", kv{"a.b", long}, nil,
+		`{service_name="unknown_service"} a_b="0123456789abcdefghij" l="0123456789abcdef"`)
+	// One that is too long for a label, and not in the budget either.
+	r := newRig(t, "{long_value: truncate, max_value_bytes: 16, budget: {max_values: 1}}")
+	r.send(one(kv{"service.name", "first"}, nil, nil))
+	assert.Equal(t, `{service_name="overflow"} resource_service_name="0123456789abcdefghij"`, r.shown(r.through(one(kv{"service.name", long}, nil, nil))))
+}
+
 func TestVocabulary(t *testing.T) {
 	f := func(in kv, want string) {
 		t.Helper()

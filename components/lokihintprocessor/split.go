@@ -185,9 +185,10 @@ func (w *walker) keepOnRecord(lr plog.LogRecord) {
 	attrs := lr.Attributes()
 	for i := range w.layout.labels {
 		l, value := &w.layout.labels[i], w.choice.values[i]
-		if l.ofRecord && w.choice.reasons[i] != admitted && !(w.spelled[i] && w.says(attrs, i, value)) {
-			attrs.PutStr(l.name, value)
+		if !l.ofRecord || w.choice.reasons[i] == admitted || w.spelled[i] && w.says(attrs, i, value) {
+			continue
 		}
+		attrs.PutStr(l.name, value)
 	}
 }
 

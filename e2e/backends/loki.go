@@ -220,7 +220,11 @@ func (l *Loki) Discarded(tb testing.TB) map[string]float64 {
 	page, err := send(&l.http, req)
 	must(tb, err)
 	discarded := map[string]float64{}
-	for _, m := range discardedLine.FindAllSubmatch(page, -1) {
+	for line := range bytes.Lines(page) {
+		m := discardedLine.FindSubmatch(line)
+		if m == nil {
+			continue
+		}
 		reason, tenant := string(m[1]), string(m[2])
 		n, err := strconv.ParseFloat(string(m[3]), 64)
 		must(tb, err)
@@ -231,7 +235,7 @@ func (l *Loki) Discarded(tb testing.TB) map[string]float64 {
 	return discarded
 }
 
-var discardedLine = regexp.MustCompile(`(?m)^loki_discarded_samples_total\{.*reason="([^"]*)".*tenant="([^"]*)".*\} (\S+)$`)
+var discardedLine = regexp.MustCompile(`^loki_discarded_samples_total\{.*reason="([^"]*)".*tenant="([^"]*)".*\} (\S+)\n$`)
 
 // span is a week until now; a little ahead, for a sender whose clock is.
 func span() url.Values {
