@@ -22,7 +22,7 @@ func (w *walker) encode(attrs pcommon.Map) {
 	i := 0
 	for _, v := range attrs.All() {
 		switch k := w.infos[i]; {
-		case k.id == w.keys.truth && w.choice.reasons[0] != admitted && scalar(v) != w.choice.values[0]:
+		case k.id == w.keys.truth && w.choice.reasons[0] != admitted && scalar(v) != w.trueName():
 			// Somebody else's: an unlabeled service's name goes there.
 			w.giveWay(k, v)
 			w.names.free([]int{k.id})
@@ -40,8 +40,8 @@ func (w *walker) encode(attrs pcommon.Map) {
 	}
 	if w.choice.reasons[0] != admitted {
 		w.names.take(ofResource, w.keys.truth)
-		w.sizes[ofResource].addText(trueService, len(w.choice.values[0]))
-		w.edits = append(w.edits, edit{to: trueService, value: w.choice.values[0]})
+		w.sizes[ofResource].addText(trueService, len(w.trueName()))
+		w.edits = append(w.edits, edit{to: trueService, value: w.trueName()})
 	}
 	if w.p.cfg.Hints.Emit {
 		w.edits = append(w.edits, edit{to: config.HintResourceLabels, value: w.carriers()})
@@ -70,12 +70,20 @@ func (w *walker) encodeLabel(k *key, v pcommon.Value) {
 		w.there[k.label] = true
 	case is == sent || is == "" && v.Type() != pcommon.ValueTypeMap && v.AsString() == "":
 		w.edits = append(w.edits, edit{from: k.raw})
-	case carrier && k.label == 0 && (w.choice.reasons[0] != admitted && is == value || is == overflow && value == w.original):
+	case carrier && k.label == 0 && (w.choice.reasons[0] != admitted && is == w.trueName() || is == overflow && w.trueName() == w.original):
 		w.edits = append(w.edits, edit{from: k.raw}) // it goes to trueService, or there is room again
 	default: // another value has the name
 		w.counts.mended[mendClash]++
 		w.giveWay(k, v)
 	}
+}
+
+// trueName is what service_name would be if there were room for everything.
+func (w *walker) trueName() string {
+	if name := w.slots[w.layout.labels[0].slots[0]]; name != "" {
+		return name
+	}
+	return w.choice.values[0]
 }
 
 // giveWay gives an attribute another name.

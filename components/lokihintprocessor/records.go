@@ -131,7 +131,7 @@ func (w *walker) asBefore(lr plog.LogRecord) (own size, ok bool) {
 		case pcommon.ValueTypeMap:
 			return own, false
 		default:
-			own.bytes += 8
+			own.bytes += textLength(v)
 		}
 	}
 	eachField(lr, func(f config.Field, length int) { own.addText(fieldNames[f], length) })

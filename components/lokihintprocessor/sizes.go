@@ -1,6 +1,7 @@
 package lokihintprocessor
 
 import (
+	"encoding/base64"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -17,33 +18,45 @@ const (
 	maxAhead    = 10 * time.Minute
 )
 
-// size is that of structured metadata: names and values, and how many. Values that are no text count for a little.
+// size is that of structured metadata: names and values, and how many.
 type size struct{ bytes, entries int }
 
 func (s *size) add(name string, v pcommon.Value) {
-	switch v.Type() {
-	case pcommon.ValueTypeStr:
-		s.addText(name, len(v.Str()))
-	case pcommon.ValueTypeMap:
-		for raw, inner := range v.Map().All() {
-			s.addLeaf(len(name)+1+len(raw), inner)
-		}
-	default:
-		s.addText(name, 8)
-	}
+	s.addNamed(len(name), v)
 }
 
-func (s *size) addLeaf(name int, v pcommon.Value) {
+func (s *size) addNamed(name int, v pcommon.Value) {
 	if v.Type() == pcommon.ValueTypeMap {
 		for raw, inner := range v.Map().All() {
-			s.addLeaf(name+1+len(raw), inner)
+			s.addNamed(name+1+len(raw), inner)
 		}
 		return
 	}
 	s.entries++
-	s.bytes += name
-	if v.Type() == pcommon.ValueTypeStr {
-		s.bytes += len(v.Str())
+	s.bytes += name + textLength(v)
+}
+
+// textLength is how long a value is as text, about: numbers count for a little.
+func textLength(v pcommon.Value) int {
+	switch v.Type() {
+	case pcommon.ValueTypeStr:
+		return len(v.Str())
+	case pcommon.ValueTypeBytes:
+		return base64.StdEncoding.EncodedLen(v.Bytes().Len())
+	case pcommon.ValueTypeSlice:
+		n := 0
+		for _, element := range v.Slice().All() {
+			n += textLength(element) + len(`"",`)
+		}
+		return n
+	case pcommon.ValueTypeMap:
+		n := 0
+		for raw, member := range v.Map().All() {
+			n += len(raw) + textLength(member) + len(`"":"",`)
+		}
+		return n
+	default:
+		return 8
 	}
 }
 
@@ -52,21 +65,9 @@ func (s *size) addText(name string, length int) {
 	s.bytes += len(name) + length
 }
 
-// lineLength is that of the body as Loki makes a line of it.
-func lineLength(body pcommon.Value) int {
-	switch body.Type() {
-	case pcommon.ValueTypeStr:
-		return len(body.Str())
-	case pcommon.ValueTypeMap, pcommon.ValueTypeSlice, pcommon.ValueTypeBytes:
-		return len(body.AsString())
-	default:
-		return longNumber
-	}
-}
-
 // refusable counts what Loki refuses unless its limits were raised: nobody else tells.
 func (w *walker) refusable(lr plog.LogRecord, s size) {
-	c, line := &w.counts.refusable, lineLength(lr.Body())
+	c, line := &w.counts.refusable, textLength(lr.Body())
 	w.costs.records = append(w.costs.records, recordCost+line+s.bytes+s.entries*pairCost)
 	if line > maxLine {
 		c[limitLine]++

@@ -94,6 +94,8 @@ func TestErrors(t *testing.T) {
 	f("max_labels: 0", "max_labels: must be between 1 and 64, got 0")
 	f("max_labels: 65", "max_labels: must be between 1 and 64, got 65")
 	f("max_value_bytes: 15", "max_value_bytes: must be at least 16, got 15")
+	f("long_value: cut", `long_value: must be demote or truncate, got "cut"`)
+	f("max_request_bytes: 65535", "max_request_bytes: must be at least 65536, got 65535")
 	f("budget: {window: 59s}", "budget: window: must be at least 1m, got 59s")
 	f("budget: {max_values: 0}", "budget: max_values: must be positive, got 0")
 	f("budget: {max_streams: 1}", "budget: max_streams: must be at least 2, got 1")
@@ -176,6 +178,33 @@ func TestErrorsOfPlans(t *testing.T) {
 	f("{contract: list, index: [service.name, a.b, k8s.pod.name], labels: [resource.a]}",
 		`labels::0: name: Loki makes no label "a" with contract: list; it can be a_b, k8s_pod_name`+orGenerated)
 	f("hints: {honor: [resource.k8s.pod.name, record.a]}", `hints::honor::1: name: Loki makes no label "a" with contract: default; it can be `+reachable+orGenerated)
+}
+
+// A source must be what it was when a label was written: else a second collector finds another value.
+func TestErrorsOfSourcesThatAreWritten(t *testing.T) {
+	f := func(text, want string) {
+		t.Helper()
+		_, err := load(t, text)
+		if want == "" {
+			require.NoError(t, err, text)
+			return
+		}
+		require.EqualError(t, err, want, text)
+	}
+	f("{contract: generated, labels: [{name: app, from: [resource.app, resource.box]}, {name: box, from: [resource.k8s.container.name]}]}",
+		"labels: sources of app must not be resource.box, to which label box is written; give its sources, or join it")
+	f("{contract: generated, labels: [{name: a, from: [resource.b]}, {name: b, from: [resource.a]}]}", "labels: sources of a must not be resource.b, to which label b is written; give its sources, or join it\n"+
+		"labels: sources of b must not be resource.a, to which label a is written; give its sources, or join it")
+	f("{labels: [{name: k8s_pod_name, from: [resource.k8s_job_name]}, {name: k8s_job_name, from: [record.job]}]}",
+		"labels: sources of k8s_pod_name must not be resource.k8s_job_name, to which label k8s_job_name is written; give its sources, or join it")
+	f("{contract: generated, labels: [{name: b, from: [record.x]}, {name: a, from: [record.b]}]}", "")
+	f("{contract: generated, labels: [resource.b, {name: a, from: [resource.x, resource.b]}]}", "")
+	f("{contract: generated, labels: [{name: team, from: [resource.x]}], tenant: {from: [resource.y, resource.team], default: d}}",
+		"tenant::from: must not be resource.team, to which label team is written; give its sources\n"+
+			"tenant::from: must not be resource.team, which leaves the resource when label team is demoted; give the label another name")
+	f("{contract: generated, labels: [resource.team], tenant: {from: [resource.team], default: d}}",
+		"tenant::from: must not be resource.team, which leaves the resource when label team is demoted; give the label another name")
+	f("{labels: [resource.k8s.namespace.name], tenant: {from: [resource.k8s.namespace.name], default: d}}", "")
 }
 
 // What Loki takes for a tenant; e2e holds it against a running Loki.
