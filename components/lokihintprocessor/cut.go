@@ -29,22 +29,6 @@ func (c *costs) done(resource int) {
 	c.last = len(c.records)
 }
 
-func (c *costs) sum() (total int) {
-	for _, cost := range c.records {
-		total += cost
-	}
-	return total
-}
-
-func same(tenants []string) bool {
-	for _, t := range tenants {
-		if t != tenants[0] {
-			return false
-		}
-	}
-	return true
-}
-
 func (c *costs) reset() {
 	c.records, c.spans, c.last = c.records[:0], c.spans[:0], 0
 }
@@ -61,25 +45,10 @@ type part struct {
 	logs   plog.Logs
 }
 
-// cutter takes a batch apart: by tenant, and such that Loki takes each part.
-type cutter struct {
-	max   int
-	parts []part
-	open  map[string]int // the part of a tenant that is not full, and
-	sizes map[string]int // what is in it
-}
-
-// cut takes a batch apart; tenants and costs are by resource. Records keep their order. A record that is too large alone is a part of its own, and a batch
-// that needs no cutting is the only part.
-func cut(ld plog.Logs, tenants []string, costs *costs, most int) []part {
-	if costs.sum() <= most && same(tenants) {
-		tenant := ""
-		if len(tenants) > 0 {
-			tenant = tenants[0]
-		}
-		return []part{{tenant, ld}}
-	}
-	c := &cutter{max: most, open: map[string]int{}, sizes: map[string]int{}}
+// cut takes a batch apart, by tenant and such that Loki takes each part, and delivers part after part: not all of them exist at once. Tenants and costs are by
+// resource. Records of a tenant keep their order. A record that is too large alone is a part of its own.
+func cut(ld plog.Logs, tenants []string, costs *costs, most int, deliver func(part)) {
+	c := &cutter{max: most, deliver: deliver, open: map[string]*openPart{}}
 	for i, rl := range ld.ResourceLogs().All() {
 		tenant := ""
 		if len(tenants) > 0 {
@@ -87,11 +56,36 @@ func cut(ld plog.Logs, tenants []string, costs *costs, most int) []part {
 		}
 		c.add(tenant, rl, costs.of(i))
 	}
-	if len(c.parts) == 1 { // of one resource, say
-		c.parts[0].logs.MoveTo(ld)
-		return []part{{c.parts[0].tenant, ld}}
+	for _, tenant := range c.order {
+		deliver(part{tenant, c.open[tenant].logs})
 	}
-	return c.parts
+}
+
+// whole says whether a batch needs no cutting.
+func whole(tenants []string, costs *costs, most int) bool {
+	for _, t := range tenants {
+		if t != tenants[0] {
+			return false
+		}
+	}
+	total := 0
+	for _, cost := range costs.records {
+		total += cost
+	}
+	return total <= most
+}
+
+type cutter struct {
+	max     int
+	deliver func(part)
+	open    map[string]*openPart
+	order   []string // in which tenants came
+}
+
+// openPart has room for more of a tenant.
+type openPart struct {
+	logs plog.Logs
+	size int
 }
 
 func (c *cutter) add(tenant string, rl plog.ResourceLogs, costs []int) {
@@ -100,35 +94,38 @@ func (c *cutter) add(tenant string, rl plog.ResourceLogs, costs []int) {
 		total += cost
 	}
 	if total <= c.max {
-		rl.MoveTo(c.room(tenant, total).ResourceLogs().AppendEmpty())
+		rl.MoveTo(c.room(tenant, total).logs.ResourceLogs().AppendEmpty())
 		return
 	}
 	i := 0
 	for _, sl := range rl.ScopeLogs().All() {
 		var into plog.LogRecordSlice
-		at := -1
+		var at *openPart
 		for _, lr := range sl.LogRecords().All() {
-			to := c.room(tenant, costs[i])
-			i++
-			if at != c.open[tenant] {
-				at = c.open[tenant]
-				into = scopeIn(to, rl, sl)
+			if to := c.room(tenant, costs[i]); at != to {
+				at, into = to, scopeIn(to.logs, rl, sl)
 			}
+			i++
 			lr.MoveTo(into.AppendEmpty())
 		}
 	}
 }
 
-// room finds the part for so much more of a tenant.
-func (c *cutter) room(tenant string, cost int) plog.Logs {
-	i, ok := c.open[tenant]
-	if !ok || c.sizes[tenant]+cost > c.max && c.sizes[tenant] > 0 {
-		i = len(c.parts)
-		c.parts = append(c.parts, part{tenant, plog.NewLogs()})
-		c.open[tenant], c.sizes[tenant] = i, 0
+// room finds the part for so much more of a tenant. A full one is delivered.
+func (c *cutter) room(tenant string, cost int) *openPart {
+	p := c.open[tenant]
+	if p == nil {
+		c.order = append(c.order, tenant)
+	} else if p.size > 0 && p.size+cost > c.max {
+		c.deliver(part{tenant, p.logs})
+		p = nil
 	}
-	c.sizes[tenant] += cost
-	return c.parts[i].logs
+	if p == nil {
+		p = &openPart{logs: plog.NewLogs()}
+		c.open[tenant] = p
+	}
+	p.size += cost
+	return p
 }
 
 // scopeIn makes a copy of a scope and its resource in a part.

@@ -57,5 +57,5 @@ func (n *names) free(ids []int) {
 
 // forget is for when names have new ids.
 func (n *names) forget() {
-	clear(n.marks)
+	n.marks = nil
 }

@@ -95,13 +95,11 @@ func (p *hinter) Capabilities() consumer.Capabilities {
 // ConsumeLogs makes a batch ready for Loki and hands it on.
 func (p *hinter) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	w := p.walkers.Get().(*walker)
+	defer w.release()
 	w.logs(ld, time.Now())
 	p.tel.add(&w.counts, w.now)
 	if ld.ResourceLogs().Len() == 0 {
-		w.release()
 		return nil // Loki refuses what has no records
 	}
-	parts := cut(ld, w.tenants, &w.costs, p.cfg.MaxRequestBytes)
-	w.release()
-	return p.deliver(ctx, ld, parts)
+	return p.deliver(ctx, ld, w.tenants, &w.costs)
 }

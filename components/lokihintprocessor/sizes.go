@@ -68,7 +68,11 @@ func (s *size) addText(name string, length int) {
 // refusable counts what Loki refuses unless its limits were raised: nobody else tells.
 func (w *walker) refusable(lr plog.LogRecord, s size) {
 	c, line := &w.counts.refusable, textLength(lr.Body())
-	w.costs.records = append(w.costs.records, recordCost+line+s.bytes+s.entries*pairCost)
+	cost := recordCost + line + s.bytes + s.entries*pairCost
+	if s.bytes > maxMetadata || s.entries > maxEntries {
+		cost = recordCost + line // Loki throws it away before it counts
+	}
+	w.costs.records = append(w.costs.records, cost)
 	if line > maxLine {
 		c[limitLine]++
 	}

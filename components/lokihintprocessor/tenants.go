@@ -31,32 +31,38 @@ func (w *walker) findTenant(rl plog.ResourceLogs) (id string) {
 	return id
 }
 
-// deliver hands parts of ld on, those of a tenant with client metadata that names it. What could not be handed on is in ld again, and in the error: who sends
-// either again does not send what was taken.
-func (p *hinter) deliver(ctx context.Context, ld plog.Logs, parts []part) error {
-	if len(parts) == 1 {
-		return p.next.ConsumeLogs(p.withTenant(ctx, parts[0].tenant), ld)
+// deliver hands a batch on, in parts where it has to be. What could not be handed on is in ld again, and in the error: who sends either again does not send what
+// was taken.
+func (p *hinter) deliver(ctx context.Context, ld plog.Logs, tenants []string, costs *costs) error {
+	if whole(tenants, costs, p.cfg.MaxRequestBytes) {
+		if len(tenants) > 0 {
+			ctx = p.withTenant(ctx, tenants[0])
+		}
+		return p.next.ConsumeLogs(ctx, ld)
 	}
 	var permanent, retryable []error
-	failed := ld.ResourceLogs()
-	failed.RemoveIf(func(plog.ResourceLogs) bool { return true }) // they are in the parts
-	for _, part := range parts {
-		err := p.next.ConsumeLogs(p.withTenant(ctx, part.tenant), part.logs)
-		if err == nil {
-			continue
+	failed := plog.NewLogs()
+	cut(ld, tenants, costs, p.cfg.MaxRequestBytes, func(part part) {
+		partCtx := ctx
+		if len(tenants) > 0 {
+			partCtx = p.withTenant(ctx, part.tenant)
 		}
-		if consumererror.IsPermanent(err) {
-			permanent = append(permanent, err)
-			continue
-		}
+		err := p.next.ConsumeLogs(partCtx, part.logs)
 		var partial consumererror.Logs
-		if errors.As(err, &partial) {
-			partial.Data().ResourceLogs().MoveAndAppendTo(failed)
-		} else {
-			part.logs.ResourceLogs().MoveAndAppendTo(failed)
+		switch {
+		case err == nil:
+			return
+		case consumererror.IsPermanent(err):
+			permanent = append(permanent, err)
+			return
+		case errors.As(err, &partial):
+			partial.Data().ResourceLogs().MoveAndAppendTo(failed.ResourceLogs())
+		default:
+			part.logs.ResourceLogs().MoveAndAppendTo(failed.ResourceLogs())
 		}
 		retryable = append(retryable, err)
-	}
+	})
+	failed.MoveTo(ld)
 	switch lost := errors.Join(permanent...); {
 	case len(retryable) == 0:
 		return lost
@@ -69,9 +75,6 @@ func (p *hinter) deliver(ctx context.Context, ld plog.Logs, parts []part) error 
 
 // withTenant adds the tenant to the client metadata, in the place of one that is there.
 func (p *hinter) withTenant(ctx context.Context, tenant string) context.Context {
-	if tenant == "" {
-		return ctx
-	}
 	info := client.FromContext(ctx)
 	metadata := map[string][]string{}
 	for k := range info.Metadata.Keys() {

@@ -61,10 +61,6 @@ func newWalker(p *hinter) *walker {
 func (w *walker) logs(ld plog.Logs, now time.Time) {
 	w.now = now
 	w.oldest, w.newest = pcommon.NewTimestampFromTime(now.Add(-maxAge)), pcommon.NewTimestampFromTime(now.Add(maxAhead))
-	if w.keys.tidy() {
-		w.names.forget()
-		w.guess, w.order = w.guess[:0], w.order[:0]
-	}
 	all := ld.ResourceLogs()
 	all.RemoveIf(func(rl plog.ResourceLogs) bool { return count(rl) == 0 }) // no records, no streams
 	n := all.Len()
@@ -78,6 +74,7 @@ func (w *walker) logs(ld plog.Logs, now time.Time) {
 }
 
 func (w *walker) resource(all plog.ResourceLogsSlice, i int) {
+	w.tidy()
 	rl := all.At(i)
 	attrs := rl.Resource().Attributes()
 	clear(w.asked)
@@ -96,6 +93,14 @@ func (w *walker) resource(all plog.ResourceLogsSlice, i int) {
 	w.counts.demote(w.choice, count(rl))
 	w.finish(rl)
 	w.costs.done(i)
+}
+
+// tidy forgets keys when they are too many; nothing may know one by its id then.
+func (w *walker) tidy() {
+	if w.keys.tidy() {
+		w.names.forget()
+		w.guess, w.order = w.guess[:0], w.order[:0]
+	}
 }
 
 // finish writes the choice into a resource, and makes its scopes and records fit.
@@ -131,5 +136,6 @@ func (w *walker) release() {
 	w.counts.reset()
 	w.costs.reset()
 	w.groups.reset()
+	w.tidy()
 	w.p.walkers.Put(w)
 }

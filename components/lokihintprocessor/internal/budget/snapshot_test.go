@@ -62,6 +62,19 @@ func TestASnapshotIsMadeWhenThereIsNews(t *testing.T) {
 	assert.NotNil(t, r.Snapshot(r.at))
 }
 
+// What was forgotten does not come back.
+func TestARestartForgets(t *testing.T) {
+	before := full()
+	require.NotNil(t, before.Snapshot(before.at))
+	before.pass(2 * window)
+	before.ask("t9", "a", "p", "u")
+	r := again(t, before, before.limits)
+	assert.Equal(t, "1 1 [1 1 1]", r.stats())
+	before.pass(2 * window)
+	r = again(t, before, before.limits)
+	assert.Equal(t, "0 0 [0 0 0]", r.stats(), "that nothing is known any more is news, too")
+}
+
 // Tenants beyond those that may have a budget share one, with what they had.
 func TestARestartWithFewerTenants(t *testing.T) {
 	before := full()
@@ -126,6 +139,8 @@ func sealed(b []byte) []byte {
 func FuzzRestore(f *testing.F) {
 	f.Add(full().Snapshot(newRig(1).at))
 	f.Add(newRig(5, 5).Snapshot(newRig(1).at))
+	// As many tenants as there cannot be.
+	f.Add(sealed(binary.AppendUvarint(make([]byte, 13), 1<<62)))
 	one := newRig(5, 5)
 	one.ask("", "a")
 	f.Add(one.Snapshot(one.at))
