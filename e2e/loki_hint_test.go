@@ -245,3 +245,14 @@ func TestLokiHintKeepsSums(t *testing.T) {
 	assert.Len(t, l.Series(t, `{service_name="direct"}`), 5)
 	assert.Len(t, l.Series(t, `{service_name="hinted"}`), 1)
 }
+
+// A value that is too long for a label is cut between two characters, where that is wanted; the whole one can be asked for.
+func TestLokiTruncatedLabel(t *testing.T) {
+	l := backends.StartLoki(t, backends.LokiOptions{})
+	c := startHint(t, l, "\nprocessors: {loki_hint: {long_value: truncate}}\n")
+	long := "x" + strings.Repeat("é", 1500) // its 2048th byte is the first half of a character
+	require.NoError(t, harness.SendLogs(t, c.OTLPGRPC, otlp(ofShop("k8s.namespace.name", long))))
+	line := stored(t, l, c, 1)["said"]
+	assert.Equal(t, "x"+strings.Repeat("é", 1023), line.Labels["k8s_namespace_name"])
+	assert.Equal(t, long, line.Metadata["resource_k8s_namespace_name"])
+}
