@@ -19,13 +19,15 @@ func (w *walker) encode(attrs pcommon.Map) {
 	w.edits, w.moved = w.edits[:0], w.moved[:0]
 	w.sizes[ofResource] = size{}
 	clear(w.there)
+	if w.choice.reasons[0] != admitted {
+		w.names.take(ofResource, w.keys.truth) // it is put there below
+	}
 	i := 0
 	for _, v := range attrs.All() {
 		switch k := w.infos[i]; {
 		case k.id == w.keys.truth && w.choice.reasons[0] != admitted && scalar(v) != w.trueName():
 			// Somebody else's: an unlabeled service's name goes there.
 			w.giveWay(k, v)
-			w.names.free([]int{k.id})
 		case k.label >= 0:
 			w.encodeLabel(k, v)
 		case k.indexed:
@@ -39,7 +41,6 @@ func (w *walker) encode(attrs pcommon.Map) {
 		w.addLabel(i)
 	}
 	if w.choice.reasons[0] != admitted {
-		w.names.take(ofResource, w.keys.truth)
 		w.sizes[ofResource].addText(trueService, len(w.trueName()))
 		w.edits = append(w.edits, edit{to: trueService, value: w.trueName()})
 	}

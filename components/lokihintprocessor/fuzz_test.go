@@ -57,10 +57,16 @@ func (g *game) contents(requests []request) map[string]content {
 // leaf is a value of an input attribute, with the name that it has if nobody else has it.
 type leaf struct {
 	name, value string
-	inMap       bool
+	// In a map, or one of several with a name: these may become one text.
+	together bool
 }
 
 func leaves(all []leaf, attrs pcommon.Map) []leaf {
+	times := map[string]int{}
+	for key := range attrs.All() {
+		name, _ := config.Name(key)
+		times[name]++
+	}
 	for key, v := range attrs.All() {
 		if slices.Contains(config.HintKeys(), key) {
 			continue
@@ -69,7 +75,7 @@ func leaves(all []leaf, attrs pcommon.Map) []leaf {
 			key = better
 		}
 		name, _ := config.Name(key)
-		all = inside(all, name, v, false)
+		all = inside(all, name, v, times[name] > 1)
 	}
 	return all
 }
@@ -79,10 +85,10 @@ func plain(s string) string {
 	return strings.ReplaceAll(valid(s), `\ufffd`, " ")
 }
 
-func inside(all []leaf, name string, v pcommon.Value, inMap bool) []leaf {
+func inside(all []leaf, name string, v pcommon.Value, together bool) []leaf {
 	if v.Type() != pcommon.ValueTypeMap {
 		if s := plain(v.AsString()); s != "" {
-			all = append(all, leaf{name, s, inMap})
+			all = append(all, leaf{name, s, together})
 		}
 		return all
 	}
@@ -155,13 +161,13 @@ func (g *game) happenings() (short, clashed bool) {
 func (g *game) nothingIsLost(in []leaf, c content) {
 	g.t.Helper()
 	want, got := map[string]map[string]bool{}, map[string]int{}
-	inMap := map[string]bool{}
+	together := map[string]bool{}
 	for _, l := range in {
 		if want[l.value] == nil {
 			want[l.value] = map[string]bool{}
 		}
 		want[l.value][l.name] = true
-		inMap[l.value] = inMap[l.value] || l.inMap
+		together[l.value] = together[l.value] || l.together
 	}
 	delete(want, overflow) // may be what an earlier collector has written
 	var everything []string
@@ -173,8 +179,8 @@ func (g *game) nothingIsLost(in []leaf, c content) {
 	}
 	for v, names := range want {
 		within := func(text string) bool { return strings.Contains(text, v) }
-		if inMap[v] && slices.ContainsFunc(everything, within) {
-			continue // a map that fits nowhere is text
+		if together[v] && slices.ContainsFunc(everything, within) {
+			continue // a text of several
 		}
 		if got[v] < len(names) {
 			require.GreaterOrEqual(g.t, got[v], len(names), "%q was under %v, now %v", v, slices.Sorted(maps.Keys(names)), c.shown)

@@ -69,6 +69,15 @@ func TestAHintIsForItsOwn(t *testing.T) {
 	assert.Equal(t, map[string]int64{"honored": 4}, r.counted("hints", "action"))
 }
 
+// Also when two records say the same but for the hint.
+func TestAHintIsNotForTheNext(t *testing.T) {
+	r := newRig(t, "{contract: generated, hints: {honor: [record.user]}}")
+	hint := kv{"user", "a", "loki.attribute.labels", "user"}
+	out := r.through(many(nil, record{body: 1, attrs: hint}, record{body: 2, attrs: kv{"user", "a"}}, record{body: 3, attrs: hint}))
+	assert.Equal(t, "{service_name=\"unknown_service\", user=\"a\"} - 1\n{service_name=\"unknown_service\", user=\"a\"} - 3\n"+
+		"{service_name=\"unknown_service\"} user=\"a\" - 2", r.shown(out))
+}
+
 // The hint for exporters that read it names what Loki makes labels of, as attributes are spelled, in one text with commas.
 func TestTheHintThatIsWritten(t *testing.T) {
 	f := func(config string, in kv, want string) {

@@ -56,6 +56,9 @@ func TestSources(t *testing.T) {
 	f("{name: app, from: [resource.a]}", kv{"app", "1"}, `{app="1", service_name="s"}`)
 	f("{name: app, from: [resource.a]}", kv{"app", "1", "a", "1"}, `{app="1", service_name="s"} a="1"`)
 	f("{name: app, from: [resource.a]}", kv{"app", "1", "a", "2"}, `{app="2", service_name="s"} a="2" resource_app="1"`)
+	// The other name is none that Loki makes a label of.
+	becomes(t, "{contract: list, index: [service.name, a, resource_a], labels: [{name: a, from: [resource.x]}]}", one(kv{"x", "v", "a", "o"}, nil, nil),
+		`{a="v", service_name="unknown_service"} resource_a_2="o" x="v"`)
 	// The key is the label's: nothing is there twice.
 	f("resource.b.c", kv{"b.c", "2"}, `{b_c="2", service_name="s"}`)
 	f("resource.b.c", kv{"b_c", "2"}, `{b_c="2", service_name="s"}`)
@@ -97,6 +100,9 @@ func TestServiceName(t *testing.T) {
 	f(kv{}, `{service_name="unknown_service"}`)
 	f(kv{"service.name", ""}, `{service_name="unknown_service"}`)
 	f(kv{"service.name", "unknown_service", "container.name", "c"}, `{service_name="c"} container_name="c" resource_service_name="unknown_service"`)
+	f(kv{"service.name", "unknown_service:java", "container.name", "c"}, `{service_name="c"} container_name="c" resource_service_name="unknown_service:java"`)
+	f(kv{"service.name", "unknown_service:java"}, `{service_name="unknown_service:java"}`)
+	f(kv{"service.name", "unknown_servicex", "container.name", "c"}, `{service_name="unknown_servicex"} container_name="c"`)
 	f(kv{"service_name", "a"}, `{service_name="a"}`)
 	f(kv{"service_name", "a", "service.name", "b"}, `{service_name="b"} resource_service_name="a"`)
 	f(kv{"service_name", "a", "service.name", "a"}, `{service_name="a"}`)
@@ -151,6 +157,9 @@ func TestLongValues(t *testing.T) {
 	g(kv{"ns", "éééééééé1"}, `{service_name="unknown_service"} k8s_namespace_name="éééééééé1" ns="éééééééé1"`)
 	g(kv{"service.name", "01234567890123456"}, `{service_name="overflow"} resource_service_name="01234567890123456"`)
 	g(kv{"k8s.deployment.name", "01234567890123456"}, `{service_name="overflow"} k8s_deployment_name="01234567890123456" resource_service_name="01234567890123456"`)
+	// What was no name gives way to the one that was found.
+	g(kv{"service.name", []any{"a"}, "k8s.deployment.name", "01234567890123456"},
+		`{service_name="overflow"} k8s_deployment_name="01234567890123456" resource_service_name="01234567890123456" resource_service_name_2="[\"a\"]"`)
 	g(kv{"service.name", "01234567890123456", "resource_service_name", "a"},
 		`{service_name="overflow"} resource_resource_service_name="a" resource_service_name="01234567890123456"`)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 )
@@ -79,6 +80,8 @@ func TestMaps(t *testing.T) {
 	f(kv{"k8s.pod.name", "p", "k8s_pod_name", kv{"x", 1}}, nil, nil, `k8s_pod_name="p" resource_k8s_pod_name_x="1"`)
 	f(kv{"k8s.pod.name", kv{"x", 1}, "k8s_pod_name", "p"}, nil, nil, `k8s_pod_name_x="1" resource_k8s_pod_name="p"`)
 	f(kv{"a.b", 1}, nil, kv{"a.b", 2, "record_a_b", kv{"x", 1}}, `a_b="1" record_a_b_2="2" record_a_b_x="1"`)
+	// A map that gives way leaves the names of all its leaves to others.
+	f(kv{"m_q", 5}, nil, kv{"m", kv{"p", 1, "q", 2}, "m_p", 9}, `m_p="9" m_q="5" record_m_p="1" record_m_q="2"`)
 	// Lists and bytes are text.
 	f(nil, nil, kv{"a", []any{1, kv{"_", "x"}, "y"}, "b", []byte("z")}, `a="[1,{\"_\":\"x\"},\"y\"]" b="eg=="`)
 }
@@ -189,6 +192,39 @@ func TestWhatLokiNamesItself(t *testing.T) {
 		lr.SetSpanID(pcommon.SpanID{2})
 	}})
 	becomes(t, "{}", ld, `{service_name="unknown_service"} severity_text="INFO" span_id="0200000000000000" trace_id="01000000000000000000000000000000"`)
+	// Without a time of its own a record's observed time is its time, and no metadata.
+	becomes(t, "{}", many(nil, record{attrs: kv{"observed_timestamp", "x"}, also: func(lr plog.LogRecord) { lr.SetObservedTimestamp(5) }}),
+		`{service_name="unknown_service"} observed_timestamp="x"`)
 	// A record without these has the names for itself.
 	becomes(t, "{}", one(nil, nil, kv{"trace_id", "x", "severity_text", "y", "scope_name", "z"}), `{service_name="unknown_service"} scope_name="z" severity_text="y" trace_id="x"`)
+}
+
+// Records with the keys of the one before are looked at only once; not when their values or what Loki adds make a difference.
+func TestRecordsThatAreAlike(t *testing.T) {
+	f := func(want []string, records ...record) {
+		t.Helper()
+		for i := range want {
+			want[i] = `{service_name="s"} A="h" ` + want[i]
+		}
+		becomes(t, ofNamespace, many(kv{"service.name", "s", "A", "h"}, records...), want...)
+	}
+	traced := func(lr plog.LogRecord) { lr.SetTraceID(pcommon.TraceID{1}) }
+	f([]string{`a="1" b="2"`, `a="3" b="4"`, `a="5 " b="6"`, `a="7" b="8"`},
+		record{attrs: kv{"a", 1, "b", 2}}, record{attrs: kv{"a", 3, "b", 4}}, record{attrs: kv{"a", "5\xff", "b", 6}}, record{attrs: kv{"a", 7, "b", 8}})
+	f([]string{`a="1" b="2"`, `a="3" record_A="4"`, `a="5" b="6"`, `a="7"`, `a="8" b="9" c="0"`},
+		record{attrs: kv{"a", 1, "b", 2}}, record{attrs: kv{"a", 3, "A", 4}}, record{attrs: kv{"a", 5, "b", 6}}, record{attrs: kv{"a", 7}}, record{attrs: kv{"a", 8, "b", 9, "c", 0}})
+	f([]string{`a="x"`, `a="{\"b.c\":1,\"b_c\":2}"`, `a="y"`}, record{attrs: kv{"a", "x"}}, record{attrs: kv{"a", kv{"b.c", 1, "b_c", 2}}}, record{attrs: kv{"a", "y"}})
+	f([]string{`a_b="x"`, `a_b="x" a_c="1"`, `a="y"`}, record{attrs: kv{"a", kv{"b", "x"}}}, record{attrs: kv{"a", kv{"b", "x", "c", 1}}}, record{attrs: kv{"a", "y"}})
+	f([]string{`trace_id="x"`, `record_trace_id="y" trace_id="01000000000000000000000000000000"`, `trace_id="z"`},
+		record{attrs: kv{"trace_id", "x"}}, record{attrs: kv{"trace_id", "y"}, also: traced}, record{attrs: kv{"trace_id", "z"}})
+	f([]string{`a="1"`, `a="2" severity_text="INFO" trace_id="01000000000000000000000000000000"`}, record{attrs: kv{"a", 1}}, record{attrs: kv{"a", 2}, text: "INFO", also: traced})
+	r := newRig(t, ofNamespace)
+	out := r.through(many(nil, record{attrs: kv{"a", "x"}}, record{attrs: kv{"a", "5\xff"}}))
+	mended, _ := out.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(1).Attributes().Get("a")
+	assert.Equal(t, "5 ", mended.Str(), "Loki would mend this by itself; others would not")
+	// What the scope before had does not count.
+	becomes(t, "{}", logs(resource{scopes: []scope{
+		{attrs: kv{"a", 1}, records: []record{{attrs: kv{"a", 1}}, {attrs: kv{"b", 1}}}}, {attrs: kv{"a", 2}, records: []record{{attrs: kv{"a", 1}}}}, {attrs: kv{"b", 2}, records: []record{{attrs: kv{"b", 1}}}},
+	}}), `{service_name="unknown_service"} a="1"`, `{service_name="unknown_service"} a="1" b="1"`, `{service_name="unknown_service"} a="2" record_a="1"`,
+		`{service_name="unknown_service"} b="2" record_b="1"`)
 }

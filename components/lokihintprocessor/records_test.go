@@ -133,6 +133,9 @@ func TestSourcesOnRecords(t *testing.T) {
 	f("record.a.b", kv{"a.b", 2}, nil, `{a_b="2", service_name="s"}`)
 	f("{name: x, from: [record.a, resource.b, record.c]}", kv{"b", 2}, kv{"c", 3}, `{service_name="s", x="2"} b="2" c="3"`)
 	f("{name: x, from: [record.a, resource.b, record.c]}", kv{"b", ""}, kv{"c", 3}, `{service_name="s", x="3"} b="" c="3"`)
+	// Of a source with the label's own name nothing is left but the label, which stands for it then.
+	f("{name: a, from: [record.a, record.b]}", nil, kv{"a", 1, "b", 2}, `{a="1", service_name="s"} b="2"`)
+	f("{name: a, from: [record.c, record.a, resource.service.name]}", nil, kv{"a", 1}, `{a="1", service_name="s"}`)
 	f("record.a, {name: j, join: [a]}", nil, kv{"a", 1}, `{a="1", j="1", service_name="s"}`)
 	f("resource.b, record.a, {name: j, join: [b, a]}", kv{"b", "x"}, kv{"a", 1}, `{a="1", b="x", j="x/1", service_name="s"}`)
 }
@@ -152,6 +155,12 @@ func TestSeverities(t *testing.T) {
 	f(0, "Warning", "warning")
 	f(0, "", "")
 	f(0, "a\xff", "a ")
+}
+
+// The level that the record says itself comes before its severity, also when the label says it for the record.
+func TestALevelOfTwoSources(t *testing.T) {
+	becomes(t, "{contract: generated, labels: [{name: level, from: [record.level, severity]}]}", many(nil, record{level: 9, attrs: kv{"level", "INFO"}}),
+		`{level="INFO", service_name="unknown_service"} severity_number="9"`)
 }
 
 // A budget that is used up by records demotes theirs, and only theirs.
