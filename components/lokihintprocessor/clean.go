@@ -89,8 +89,8 @@ func (w *walker) fits(k *key, v pcommon.Value, l level) bool {
 			return false
 		}
 		for i, id := range w.leaves {
-			// On a resource a label's name is not for leaves: a label is put beside them. Nor is the name of a service that is none.
-			if i > 0 && l == ofResource && (id < len(w.layout.labels) || id == w.keys.truth) || !w.names.take(l, id) {
+			// On a resource a label's name is not for leaves: a label is put beside them.
+			if i > 0 && l == ofResource && id < len(w.layout.labels) || !w.names.take(l, id) {
 				w.names.free(w.leaves[:i])
 				return false
 			}

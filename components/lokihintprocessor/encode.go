@@ -1,6 +1,7 @@
 package lokihintprocessor
 
 import (
+	"slices"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -19,8 +20,9 @@ func (w *walker) encode(attrs pcommon.Map) {
 	w.edits, w.moved = w.edits[:0], w.moved[:0]
 	w.sizes[ofResource] = size{}
 	clear(w.there)
-	if w.choice.reasons[0] != admitted {
-		w.names.take(ofResource, w.keys.truth) // it is put there below
+	truth := trueService
+	if w.choice.reasons[0] != admitted && !w.names.take(ofResource, w.keys.truth) && !slices.ContainsFunc(w.infos, func(k *key) bool { return k.id == w.keys.truth }) {
+		truth = w.rename(w.keys.get(serviceKey), pcommon.NewValueEmpty(), ofResource, nil).raw // the leaf of a map has the name
 	}
 	i := 0
 	for _, v := range attrs.All() {
@@ -42,7 +44,7 @@ func (w *walker) encode(attrs pcommon.Map) {
 	}
 	if w.choice.reasons[0] != admitted {
 		w.sizes[ofResource].addText(trueService, len(w.trueName()))
-		w.edits = append(w.edits, edit{to: trueService, value: w.trueName()})
+		w.edits = append(w.edits, edit{to: truth, value: w.trueName()})
 	}
 	if w.p.cfg.Hints.Emit {
 		w.edits = append(w.edits, edit{to: config.HintResourceLabels, value: w.carriers()})
