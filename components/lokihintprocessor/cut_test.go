@@ -106,7 +106,7 @@ func TestRandomRequestsAreCut(t *testing.T) {
 
 // After a refusal the sender's batch has what can be sent again, whether it looks at the error or at the batch.
 func TestWhatIsLeftAfterARefusal(t *testing.T) {
-	line := func(n int) record { return record{body: fmt.Sprint(n) + strings.Repeat("x", 60_000)} }
+	line := func(n int) record { return record{body: strconv.Itoa(n) + strings.Repeat("x", 60_000)} }
 	f := func(config string, in plog.Logs, refuse func(n int) error, want string) {
 		t.Helper()
 		r := newRig(t, config)
