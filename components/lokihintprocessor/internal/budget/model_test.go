@@ -69,12 +69,7 @@ func (m *model) tenant(now time.Time, id string) (t *modelTenant, prefix string)
 	full := func() bool { return len(m.tenants) >= m.limits.MaxTenants }
 	if m.tenants[id] == nil && full() && now.Sub(m.cleaned) >= m.limits.Window/4 {
 		m.cleaned = now
-		for id, t := range m.tenants {
-			t.turn(now, m.limits.Window)
-			if t.count(t.streams) == 0 {
-				delete(m.tenants, id)
-			}
-		}
+		m.forget(now)
 	}
 	if m.tenants[id] == nil && full() {
 		return m.shared, id + ":"
@@ -83,6 +78,17 @@ func (m *model) tenant(now time.Time, id string) (t *modelTenant, prefix string)
 		m.tenants[id] = m.newTenant()
 	}
 	return m.tenants[id], ""
+}
+
+// forget lets go of tenants that have nothing left.
+func (m *model) forget(now time.Time) {
+	m.shared.turn(now, m.limits.Window)
+	for id, t := range m.tenants {
+		t.turn(now, m.limits.Window)
+		if t.count(t.streams) == 0 {
+			delete(m.tenants, id)
+		}
+	}
 }
 
 func (m *model) ask(now time.Time, id string, values []string) (verdicts []Verdict, isNew bool) {
@@ -190,6 +196,7 @@ func play(t *testing.T, roll func(sides int) int, moves int) {
 			now = now.Add(time.Duration(roll(100)) * window / 40)
 		case 1:
 			data := b.Snapshot(now)
+			m.forget(now)
 			if data == nil {
 				continue
 			}
