@@ -151,7 +151,9 @@ func (r *rig) through(ld plog.Logs) plog.Logs {
 
 // store is what Loki makes of a batch.
 func (r *rig) store(ld plog.Logs) lokimodel.Result {
-	return lokimodel.Defaults(r.index).Store(ld)
+	plan, err := r.cfg.Plan()
+	require.NoError(r.t, err)
+	return lokimodel.Defaults(plan.Index).Store(ld)
 }
 
 // shown is a batch as Loki shows it, a line for each record: the stream, then its metadata, and the body unless it is x.

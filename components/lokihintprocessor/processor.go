@@ -22,7 +22,6 @@ type hinter struct {
 	cfg         *Config
 	id          component.ID
 	layout      *layout
-	index       []string
 	budgets     *budget.Budgets
 	tel         *telemetry
 	next        consumer.Logs
@@ -40,7 +39,7 @@ func newProcessor(set processor.Settings, cfg *Config, next consumer.Logs) (*hin
 	}
 	bounds := limits(cfg, plan)
 	p := &hinter{
-		cfg: cfg, id: set.ID, layout: newLayout(plan), index: plan.Index, budgets: budget.New(bounds, rand.Uint64()), next: next,
+		cfg: cfg, id: set.ID, layout: newLayout(plan), budgets: budget.New(bounds, rand.Uint64()), next: next,
 		metadataKey: strings.ToLower(cfg.Tenant.MetadataKey),
 	}
 	if p.tel, err = newTelemetry(set.TelemetrySettings, p.layout, cfg.Budget.Window); err != nil {

@@ -2,6 +2,7 @@ package lokihintprocessor
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -66,7 +67,7 @@ func with(pairs ...string) metric.MeasurementOption {
 
 // observe registers the gauges.
 func (t *telemetry) observe(b *budget.Budgets, l budget.Limits) error {
-	return firstError(
+	return errors.Join(
 		t.builder.RegisterProcessorLokiHintLabelValuesCallback(func(_ context.Context, o metric.Int64Observer) error {
 			for i, n := range b.Stats(time.Now()).Values {
 				o.Observe(int64(n), t.values[i])
@@ -96,15 +97,6 @@ func (t *telemetry) observe(b *budget.Budgets, l budget.Limits) error {
 			return nil
 		}),
 	)
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // add hands a batch's counts on.
