@@ -78,6 +78,7 @@ func (b *Budgets) Restore(now time.Time, data []byte) error {
 	if r.failed || len(r.rest) > 0 {
 		return ErrDamaged
 	}
+	restored.forget(now) // tenants without streams
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.seed, b.tenants, b.shared = restored.seed, restored.tenants, restored.shared

@@ -141,6 +141,8 @@ func FuzzRestore(f *testing.F) {
 	f.Add(newRig(5, 5).Snapshot(newRig(1).at))
 	// As many tenants as there cannot be.
 	f.Add(sealed(binary.AppendUvarint(make([]byte, 13), 1<<62)))
+	// A tenant "t" without streams, one label without values; then the shared budget.
+	f.Add(sealed(append(make([]byte, 13), 1, 1, 't', 0, 0, 0, 0)))
 	one := newRig(5, 5)
 	one.ask("", "a")
 	f.Add(one.Snapshot(one.at))
