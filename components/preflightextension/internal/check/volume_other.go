@@ -1,0 +1,10 @@
+//go:build !linux
+
+package check
+
+import "errors"
+
+// The distribution is for Linux; elsewhere only the configuration is checked.
+func statVolume(string) (Volume, error) { return Volume{}, errors.ErrUnsupported }
+
+func isLocked(string) bool { return false }
