@@ -3,6 +3,7 @@ package check
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
 	"strconv"
 	"time"
@@ -21,20 +22,29 @@ type Contents struct {
 // maxKeys bounds how long one file may be looked at: each key may cost one read of the disk.
 const maxKeys = 10_000
 
+// lockTimeout is how long to wait for a process to let go of a file that is none of the configuration's.
+const lockTimeout = 50 * time.Millisecond
+
 // errInUse says that a process, this one or another, has the file open.
 var errInUse = errors.New("it is open in another process")
 
 // look reads a file without changing it. A damaged one is an error, not a crash: bbolt panics on what it does not expect, and the kernel
 // faults where a file is shorter than it says.
 func look(path string) (c Contents, err error) {
+	var file *os.File
 	faults := debug.SetPanicOnFault(true)
 	defer func() {
 		debug.SetPanicOnFault(faults)
 		if r := recover(); r != nil {
 			err = fmt.Errorf("it is damaged: %v", r)
 		}
+		release(file) // bbolt leaves it open, mapped and so locked when it cannot make sense of it
 	}()
-	db, err := bbolt.Open(path, 0, &bbolt.Options{ReadOnly: true, Timeout: 50 * time.Millisecond})
+	db, err := bbolt.Open(path, 0, &bbolt.Options{ReadOnly: true, Timeout: lockTimeout, OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+		var err error
+		file, err = os.OpenFile(name, flag, mode)
+		return file, err
+	}})
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return c, errInUse
 	}

@@ -111,7 +111,9 @@ func (d *Disk) orphan(dir *directory, path string, size int64, f *findings) {
 	s, ok := d.seen[path]
 	if !ok || s.size != size {
 		s = lookup{size: size}
-		s.contents, s.err = look(path)
+		if size > 0 { // else it was made and never used
+			s.contents, s.err = look(path)
+		}
 		d.seen[path] = s
 	}
 	file := filepath.Base(path)

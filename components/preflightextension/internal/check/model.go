@@ -48,7 +48,8 @@ type Model struct {
 
 // Input is what is to be checked.
 type Input struct {
-	// Config is the effective configuration: with the defaults of every component.
+	// Config is the effective configuration: with the defaults of every component. Without it only what keeps the collector from reading
+	// the configuration is checked.
 	Config map[string]any
 	// Raw is the configuration as written, merged; nil when it is not known. The effective one does not say how a queue is measured:
 	// the collector's encoding of `sizer` is empty at v0.145.
@@ -60,9 +61,6 @@ type Input struct {
 // Read makes a model of a configuration. It never fails: what it does not understand is left out.
 func Read(in Input) *Model {
 	m := &Model{config: in.Config, raw: in.Raw, gates: in.Gates, storages: map[string]storage{}, connectors: asMap(in.Config["connectors"])}
-	if in.Config == nil {
-		m.config = in.Raw
-	}
 	pipelines := asMap(at(m.config, "service", "pipelines"))
 	for _, name := range slices.Sorted(maps.Keys(pipelines)) {
 		p := pipelines[name]

@@ -37,7 +37,7 @@ func (m *Model) checkPipelines(f *findings) {
 	}
 }
 
-// position of memory_limiter among the processors, containerlog in front of it not counted; -1 when there is none.
+// memoryLimiter is its position among the processors, containerlog in front of it not counted; -1 when there is none.
 func (p *pipeline) memoryLimiter() int {
 	processors := p.processors
 	for len(processors) > 0 && typeOf(processors[0]) == containerLog {
@@ -52,6 +52,7 @@ func (m *Model) checkMemoryLimiter(p *pipeline, f *findings) {
 	case n == 0:
 	case n > 0:
 		f.add(MemoryLimiterFirst, p.at("processors"), fmt.Sprintf("has memory_limiter behind %s: what stands before it takes memory without a limit", p.processors[n-1]), action)
+	case len(p.receivers) == 0: // nothing comes in
 	case m.limitedBefore(p), m.limitedNext(p):
 	default:
 		f.add(MemoryLimiterFirst, p.at("processors"), "has no memory_limiter", action)
@@ -60,7 +61,7 @@ func (m *Model) checkMemoryLimiter(p *pipeline, f *findings) {
 
 // limitedBefore says that everything comes from other pipelines, which are looked at themselves.
 func (m *Model) limitedBefore(p *pipeline) bool {
-	return len(p.receivers) > 0 && !slices.ContainsFunc(p.receivers, func(id string) bool { return !m.isConnector(id) })
+	return !slices.ContainsFunc(p.receivers, func(id string) bool { return !m.isConnector(id) })
 }
 
 // limitedNext says that the pipeline does no more than hand on to pipelines that begin with memory_limiter.

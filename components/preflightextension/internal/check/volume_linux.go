@@ -41,3 +41,11 @@ func isLocked(path string) bool {
 	}
 	return errors.Is(err, unix.EWOULDBLOCK)
 }
+
+// release gives up the lock on a file and closes it. Closing alone would not do: a mapping that is left keeps the lock.
+func release(file *os.File) {
+	if file != nil {
+		_ = unix.Flock(int(file.Fd()), unix.LOCK_UN) //nolint:gosec // small
+		_ = file.Close()
+	}
+}
