@@ -45,6 +45,7 @@ import (
 	zipkinreceiver "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/zipkinreceiver"
 	cardinalitylimiterprocessor "github.com/sluice-otel/sluice/components/cardinalitylimiterprocessor"
 	containerlogprocessor "github.com/sluice-otel/sluice/components/containerlogprocessor"
+	durablestorageextension "github.com/sluice-otel/sluice/components/durablestorageextension"
 	lokihintprocessor "github.com/sluice-otel/sluice/components/lokihintprocessor"
 	preflightextension "github.com/sluice-otel/sluice/components/preflightextension"
 	"go.opentelemetry.io/collector/component"
@@ -90,6 +91,7 @@ func components() (otelcol.Factories, error) {
 		healthcheckextension.NewFactory(),
 		pprofextension.NewFactory(),
 		zpagesextension.NewFactory(),
+		durablestorageextension.NewFactory(),
 		filestorage.NewFactory(),
 		preflightextension.NewFactory(),
 		bearertokenauthextension.NewFactory(),
@@ -106,6 +108,7 @@ func components() (otelcol.Factories, error) {
 		healthcheckextension.NewFactory().Type():     "github.com/open-telemetry/opentelemetry-collector-contrib/extension/healthcheckextension v0.145.0",
 		pprofextension.NewFactory().Type():           "github.com/open-telemetry/opentelemetry-collector-contrib/extension/pprofextension v0.145.0",
 		zpagesextension.NewFactory().Type():          "go.opentelemetry.io/collector/extension/zpagesextension v0.145.0",
+		durablestorageextension.NewFactory().Type():  "github.com/sluice-otel/sluice v0.0.0",
 		filestorage.NewFactory().Type():              "github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage v0.145.0",
 		preflightextension.NewFactory().Type():       "github.com/sluice-otel/sluice v0.0.0",
 		bearertokenauthextension.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/extension/bearertokenauthextension v0.145.0",
