@@ -1,6 +1,7 @@
 package preflightextension
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/xconfmap"
 
+	"github.com/sluice-otel/sluice/components/durablestorageextension"
 	"github.com/sluice-otel/sluice/components/preflightextension/internal/check"
 )
 
@@ -26,7 +28,7 @@ func Check(effective, raw map[string]any, gates map[string]bool, disk bool) (fin
 	model := check.Read(check.Input{Config: effective, Raw: raw, Gates: gates})
 	findings = model.CheckConfig()
 	if disk {
-		found, _ := model.Disk(cfg.VolumeShare).Scan(false)
+		found, _ := model.Disk(cfg.VolumeShare, durable).Scan(false)
 		findings = append(findings, found...)
 	}
 	findings = cfg.policy().Open(findings)
@@ -55,4 +57,13 @@ func own(config map[string]any) (*Config, error) {
 		break
 	}
 	return cfg, nil
+}
+
+// durable looks into a folder of durable_storage.
+func durable(path string) (check.Contents, error) {
+	items, keys, err := durablestorageextension.Look(path)
+	if errors.Is(err, durablestorageextension.ErrInUse) {
+		err = check.ErrInUse
+	}
+	return check.Contents{Items: items, Keys: keys}, err
 }

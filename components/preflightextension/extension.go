@@ -47,7 +47,7 @@ func (p *preflight) NotifyConfig(_ context.Context, conf *confmap.Conf) error {
 	model := check.Read(check.Input{Config: conf.ToStringMap(), Gates: gates()})
 	p.mu.Lock()
 	p.static = model.CheckConfig()
-	p.disk = model.Disk(p.config.VolumeShare)
+	p.disk = model.Disk(p.config.VolumeShare, durable)
 	p.mu.Unlock()
 
 	open, _ := p.look()

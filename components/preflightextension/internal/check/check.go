@@ -37,6 +37,7 @@ const (
 	MemoryLimiterFirst  ID = "memory_limiter_first"
 	OrphanedFile        ID = "orphaned_file"
 	OrphanedQueue       ID = "orphaned_queue"
+	OtherStorage        ID = "other_storage"
 	QueueInMemory       ID = "queue_in_memory"
 	QueueNotInBytes     ID = "queue_not_in_bytes"
 	QueuesExceedVolume  ID = "queues_exceed_volume"
@@ -66,6 +67,7 @@ var severities = map[ID]Severity{
 	MemoryLimiterFirst:  Warning,
 	OrphanedFile:        Warning,
 	OrphanedQueue:       Error,
+	OtherStorage:        Error,
 	QueueInMemory:       Error,
 	QueueNotInBytes:     Warning,
 	QueuesExceedVolume:  Warning,

@@ -12,12 +12,15 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// Contents is what a file of a storage extension has.
+// Contents is what a storage extension keeps for one component.
 type Contents struct {
 	Items int  // of a queue: requests that were taken and not delivered
 	Keys  int  // other than a queue's own
 	More  bool // counting stopped
 }
+
+// ErrInUse says that a process, this one or another, has a file or a folder open.
+var ErrInUse = errors.New("it is open in another process")
 
 // maxKeys bounds how long one file may be looked at: each key may cost one read of the disk.
 const maxKeys = 10_000
@@ -25,10 +28,7 @@ const maxKeys = 10_000
 // lockTimeout is how long to wait for a process to let go of a file that is none of the configuration's.
 const lockTimeout = 50 * time.Millisecond
 
-// errInUse says that a process, this one or another, has the file open.
-var errInUse = errors.New("it is open in another process")
-
-// look reads a file without changing it. A damaged one is an error, not a crash: bbolt panics on what it does not expect, and the kernel
+// look reads a file of file_storage without changing it. A damaged one is an error, not a crash: bbolt panics on what it does not expect, and the kernel
 // faults where a file is shorter than it says.
 func look(path string) (c Contents, err error) {
 	var file *os.File
@@ -46,7 +46,7 @@ func look(path string) (c Contents, err error) {
 		return file, err
 	}})
 	if errors.Is(err, bolterrors.ErrTimeout) {
-		return c, errInUse
+		return c, ErrInUse
 	}
 	if err != nil {
 		return c, fmt.Errorf("it cannot be read: %w", err)

@@ -16,8 +16,8 @@ type Usage struct {
 	Volume    Volume
 	Known     bool  // the volume could be asked
 	Capacity  int64 // bytes that the queues with a limit in bytes may hold, all together
-	Owned     int64 // bytes of files that components of the configuration have
-	Orphaned  int64 // bytes of files that none has
+	Owned     int64 // bytes of what components of the configuration have
+	Orphaned  int64 // bytes of what none has
 	SetAside  int64 // bytes of files that could not be read and were set aside
 }
 
@@ -28,22 +28,16 @@ type Disk struct {
 	types       []string
 	idle        map[string]bool // exporters that are configured and in no pipeline
 
-	mu    sync.Mutex
-	seen  map[string]lookup
-	stat  func(string) (Volume, error)
-	locks func(string) bool
+	mu     sync.Mutex
+	seen   map[string]lookup
+	stat   func(string) (Volume, error)
+	locks  func(string) bool
+	folder func(string) (Contents, error)
 }
 
-// lookup is what was found in a file that belongs to nobody.
-type lookup struct {
-	size     int64
-	contents Contents
-	err      error
-}
-
-// Disk is the part of a model that is on disk. share is how much of a volume the queues may fill.
-func (m *Model) Disk(share float64) *Disk {
-	d := &Disk{share: share, directories: m.directories(), types: m.types(), idle: map[string]bool{}, seen: map[string]lookup{}, stat: statVolume, locks: isLocked}
+// Disk is the part of a model that is on disk. share is how much of a volume the queues may fill, folder looks into one of durable_storage's.
+func (m *Model) Disk(share float64, folder func(path string) (Contents, error)) *Disk {
+	d := &Disk{share: share, directories: m.directories(), types: m.types(), idle: map[string]bool{}, seen: map[string]lookup{}, stat: statVolume, locks: isLocked, folder: folder}
 	for id := range asMap(m.config["exporters"]) {
 		_, used := m.use("exporters", id)
 		d.idle[id] = !used
@@ -59,14 +53,14 @@ func (d *Disk) Scan(opened bool) ([]Finding, []Usage) {
 	usages := make([]Usage, 0, len(d.directories))
 	for _, dir := range d.directories {
 		u := Usage{Directory: dir.path}
-		d.files(dir, &u, opened, &f)
+		d.entries(dir, &u, opened, &f)
 		d.volume(dir, &u, &f)
 		usages = append(usages, u)
 	}
 	return f.list, usages
 }
 
-func (d *Disk) files(dir *directory, u *Usage, opened bool, f *findings) {
+func (d *Disk) entries(dir *directory, u *Usage, opened bool, f *findings) {
 	entries, err := os.ReadDir(dir.path)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) { // which the storage extension makes, or complains about itself
@@ -76,90 +70,64 @@ func (d *Disk) files(dir *directory, u *Usage, opened bool, f *findings) {
 	}
 	inUse := 0
 	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil || !info.Mode().IsRegular() {
+		path := filepath.Join(dir.path, e.Name())
+		have, bytes, ok := measure(path, e)
+		kind, client := kindOf(e.Name())
+		if !ok || kind == foreign || kind == scratch {
 			continue
 		}
-		path := filepath.Join(dir.path, e.Name())
-		kind, client := kindOf(e.Name())
+		want, owned := dir.owns(e.Name())
 		switch {
-		case kind == foreign:
 		case kind == setAside:
-			u.SetAside += info.Size()
-			f.add(SetAsideFile, path, fmt.Sprintf("was damaged and set aside (%s): %s; what was in it is not delivered", bytesOf(info.Size()), parse(client, d.types)),
+			u.SetAside += bytes
+			f.add(SetAsideFile, path, fmt.Sprintf("was damaged and set aside (%s): %s; what was in it is not delivered", bytesOf(bytes), parse(client, d.types)),
 				"find out why (a disk that fails, a volume that was full), save what you need, then delete it or move it away")
-		case kind == scratch:
-		case dir.owns(e.Name()):
-			u.Owned += info.Size()
-			if !opened && !strings.HasPrefix(e.Name(), "extension_") && d.locks(path) { // extensions are started, and may have theirs
+		case owned && want != have:
+			u.Orphaned += bytes
+			f.add(OtherStorage, path, fmt.Sprintf("was made by %s (%s), and %s is to keep %s under the same name: neither can use the other's, and the collector does not start",
+				have, bytesOf(bytes), want, parse(e.Name(), d.types)), fmt.Sprintf("start with %s until the queue is empty, then delete it; or move it away", have))
+		case owned:
+			u.Owned += bytes
+			if !opened && !strings.HasPrefix(e.Name(), "extension_") && d.isLocked(path, have) { // extensions are started, and may have theirs
 				inUse++
 			}
 		case kind == hashed && dir.mayOwnHash():
 		default:
-			u.Orphaned += info.Size()
-			d.orphan(dir, path, info.Size(), f)
+			u.Orphaned += bytes
+			d.orphan(dir, path, have, bytes, f)
 		}
 	}
 	if inUse > 0 {
-		f.add(DirectoryInUse, dir.path, fmt.Sprintf("%d of its files are open in another process: a second collector has the same directory", inUse),
+		f.add(DirectoryInUse, dir.path, fmt.Sprintf("another process has %d of its queues and states open: a second collector has the same directory", inUse),
 			"give each collector a directory of its own, or stop the other one first")
 	}
 }
 
-// orphan reports a file that no component of the configuration opens.
-func (d *Disk) orphan(dir *directory, path string, size int64, f *findings) {
-	s, ok := d.seen[path]
-	if !ok || s.size != size {
-		s = lookup{size: size}
-		if size > 0 { // else it was made and never used
-			s.contents, s.err = look(path)
-		}
-		d.seen[path] = s
-	}
-	file := filepath.Base(path)
-	o := parse(file, d.types)
-	whose := o.String()
-	if isHash(file) {
-		whose = "the file of a component with a long name"
-	}
-	what := fmt.Sprintf("%s, %s, belongs to no component of the configuration", bytesOf(size), whose)
-	if d.idle[o.id] && o.kind == "exporter" {
-		what += " (the exporter is configured, but in no pipeline)"
-	}
-	const remove = "delete it, or move it away"
+// measure says which storage makes such an entry, and how large it is. ok is false for what neither makes.
+func measure(path string, e fs.DirEntry) (have form, bytes int64, ok bool) {
+	info, err := e.Info()
 	switch {
-	case errors.Is(s.err, errInUse):
-		f.add(DirectoryInUse, path, what+", and another process has it open: a second collector has the same directory", "give each collector a directory of its own")
-	case s.err != nil:
-		f.add(OrphanedQueue, path, what+"; "+s.err.Error(), "if nobody needs it, "+remove)
-	case s.contents.Items > 0:
-		more := ""
-		if s.contents.More {
-			more = "at least "
-		}
-		f.add(OrphanedQueue, path, fmt.Sprintf("%s: %s%d requests that were acknowledged wait in it and are never sent", what, more, s.contents.Items), drain(dir, o)+", or accept it if the data is not wanted, or "+remove)
-	default:
-		f.add(OrphanedFile, path, what+"; nothing waits in it to be sent", remove)
+	case err != nil:
+		return "", 0, false
+	case info.Mode().IsRegular():
+		return aFile, info.Size(), true
+	case !info.IsDir():
+		return "", 0, false
 	}
+	inside, err := os.ReadDir(path)
+	for _, e := range inside {
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() {
+			bytes += info.Size()
+		}
+	}
+	return aFolder, bytes, err == nil
 }
 
-// drain says how an orphaned queue comes to be sent.
-func drain(dir *directory, o owner) string {
-	var heir string
-	for _, q := range dir.queues {
-		if q.signal != o.signal {
-			continue
-		}
-		if heir != "" {
-			heir = "" // several: whose it becomes is not ours to say
-			break
-		}
-		heir = q.file
+func (d *Disk) isLocked(path string, have form) bool {
+	if have == aFolder {
+		path = filepath.Join(path, "lock")
 	}
-	if heir == "" {
-		return fmt.Sprintf("give the exporter its old name (%s) until it is empty", o.id)
-	}
-	return fmt.Sprintf("give the exporter its old name (%s) until it is empty; or, if it was renamed and before the new one has taken anything, stop the collector and rename the file to %s", o.id, heir)
+	return d.locks(path)
 }
 
 func (d *Disk) volume(dir *directory, u *Usage, f *findings) {

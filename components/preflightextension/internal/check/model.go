@@ -6,8 +6,21 @@ import (
 	"strings"
 )
 
-// storageTypes keep a file for each client in a directory, named as in names.go. durable_storage is ours: the same files.
-var storageTypes = []string{"file_storage", "durable_storage"}
+// form is what a storage extension keeps for each component that has one, under the same name.
+type form string
+
+const (
+	aFile   form = "file_storage"    // a database
+	aFolder form = "durable_storage" // ours: a folder of segments
+)
+
+// other is the storage that has the other form.
+func (f form) other() form {
+	if f == aFile {
+		return aFolder
+	}
+	return aFile
+}
 
 // sections are where components are configured, with the word for them in file names.
 var sections = map[string]string{
@@ -33,8 +46,11 @@ func (c *component) at(path ...string) string {
 	return strings.Join(append([]string{c.section, c.id}, path...), "::")
 }
 
-// storage is a storage extension that keeps files in a directory.
-type storage struct{ id, directory string }
+// storage is a storage extension that keeps something in a directory.
+type storage struct {
+	id, directory string
+	form          form
+}
 
 // Model is a configuration, read.
 type Model struct {
@@ -78,9 +94,9 @@ func Read(in Input) *Model {
 		}
 	}
 	for _, c := range m.components {
-		directory := text(at(c.config, "directory"))
-		if c.section == "extensions" && slices.Contains(storageTypes, typeOf(c.id)) && directory != "" {
-			m.storages[c.id] = storage{c.id, directory}
+		directory, kind := text(at(c.config, "directory")), form(typeOf(c.id))
+		if c.section == "extensions" && (kind == aFile || kind == aFolder) && directory != "" {
+			m.storages[c.id] = storage{c.id, directory, kind}
 		}
 	}
 	return m

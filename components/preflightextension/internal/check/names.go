@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// A client of file_storage or durable_storage has the file <kind>_<type>_<name>, and _<what for> where a component has several: the queue of an
+// What file_storage and durable_storage keep for a component is called <kind>_<type>_<name>, and _<what for> where it has several: the queue of an
 // exporter is exporter_<type>_<name>_<signal>. The type is the one that the configuration uses: otlp and otlp_grpc, which are the same
-// exporter, have different files. Characters that a file name may not have are ~ and their number in hexadecimal.
+// exporter, have different ones. Characters that a file name may not have are ~ and their number in hexadecimal.
 
-// maxPlainName is durable_storage's limit (file_storage's is the file system's); a longer name is replaced by its hash.
-const maxPlainName = 200
+// maxPlainName is the most that file systems take; a longer name is replaced by its hash.
+const maxPlainName = 255
 
 func fileName(parts ...string) string { return sanitize(strings.Join(parts, "_")) }
 
@@ -74,16 +74,16 @@ const (
 
 // kindOf reads a name. For a file that was set aside, client is the name that it had.
 func kindOf(name string) (kind fileKind, client string) {
-	if before, _, found := strings.Cut(name, ".corrupt-"); found && isClient(before) {
-		return setAside, before
-	}
 	// file_storage's: <client>.2006-01-02T15:04:05.000.backup
-	if before, found := strings.CutSuffix(name, ".backup"); found && isClient(before) {
+	if before, found := strings.CutSuffix(name, ".backup"); found {
 		const stamp = len(".2006-01-02T15:04:05.000")
 		if len(before) > stamp && before[len(before)-stamp] == '.' && isClient(before[:len(before)-stamp]) {
-			before = before[:len(before)-stamp]
+			return setAside, before[:len(before)-stamp]
 		}
-		return setAside, before
+		if isClient(before) {
+			return setAside, before
+		}
+		return foreign, ""
 	}
 	switch {
 	case strings.HasPrefix(name, "tempdb"):

@@ -94,15 +94,14 @@ func TestKindOfOtherFiles(t *testing.T) {
 	f("exporter_otlp__logs.2026-01-02T15:04:05.000.backup", setAside, "exporter_otlp__logs")
 	f("exporter_otlp_a.b_logs.2026-01-02T15:04:05.000.backup", setAside, "exporter_otlp_a.b_logs")
 	f("exporter_otlp__logs.backup", setAside, "exporter_otlp__logs")
-	f("processor_containerlog_.corrupt-20260102T150405.000000000Z", setAside, "processor_containerlog_")
-	f(strings.Repeat("0a", 32)+".corrupt-20260102T150405.000000000Z", setAside, strings.Repeat("0a", 32))
+	f(strings.Repeat("0a", 32)+".2026-01-02T15:04:05.000.backup", setAside, strings.Repeat("0a", 32))
 	f(strings.Repeat("0A", 32), foreign, "")
 	f("tempdb123", scratch, "")
 	f("lost+found", foreign, "")
 	f("notes.backup", foreign, "")
 	f("exporter", foreign, "")
 	f("exporter_", foreign, "")
-	f(".corrupt-", foreign, "")
+	f(".backup", foreign, "")
 	f("", foreign, "")
 }
 

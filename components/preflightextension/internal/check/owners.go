@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// families are exporters that make more exporters of their own type, each with a queue: their file names begin alike.
+// families are exporters that make more exporters of their own type, each with a queue: the names begin alike.
 var families = []string{"trace_shards"}
 
 // queue is an exporter's on disk, for one signal.
@@ -22,25 +22,39 @@ type directory struct {
 	path     string
 	storages []string
 	queues   []queue
-	exact    map[string]bool
-	prefixes []string
+	exact    map[string]form
+	prefixes []prefix
 }
 
-// owns says whether a file is a component's.
-func (d *directory) owns(file string) bool {
-	return d.exact[file] || slices.ContainsFunc(d.prefixes, func(p string) bool { return strings.HasPrefix(file, p) })
+// prefix is how the names begin of what one component has.
+type prefix struct {
+	text string
+	form form
 }
 
-func (d *directory) own(file string) {
-	d.exact[file] = true
-	if len(file) > maxPlainName {
-		d.exact[hashName(file)] = true
+// owns says whether a name is a component's, and in which form it is to be there.
+func (d *directory) owns(name string) (form, bool) {
+	if f, ok := d.exact[name]; ok {
+		return f, true
+	}
+	for _, p := range d.prefixes {
+		if strings.HasPrefix(name, p.text) {
+			return p.form, true
+		}
+	}
+	return "", false
+}
+
+func (d *directory) own(name string, f form) {
+	d.exact[name] = f
+	if len(name) > maxPlainName {
+		d.exact[hashName(name)] = f
 	}
 }
 
 // mayOwnHash says that a component may have files whose names, and so their hashes, are not known.
 func (d *directory) mayOwnHash() bool {
-	return slices.ContainsFunc(d.prefixes, func(p string) bool { return len(p) > maxPlainName/2 })
+	return slices.ContainsFunc(d.prefixes, func(p prefix) bool { return len(p.text) > maxPlainName/2 })
 }
 
 // directories are those of all storage extensions that are in use. Two extensions may have the same.
@@ -49,7 +63,7 @@ func (m *Model) directories() []*directory {
 	for _, id := range slices.Sorted(maps.Keys(m.storages)) {
 		path := m.storages[id].directory
 		if byPath[path] == nil {
-			byPath[path] = &directory{path: path, exact: map[string]bool{}}
+			byPath[path] = &directory{path: path, exact: map[string]form{}}
 		}
 		byPath[path].storages = append(byPath[path].storages, id)
 		byStorage[id] = byPath[path]
@@ -70,11 +84,11 @@ func (m *Model) directories() []*directory {
 }
 
 func (m *Model) addOwner(d *directory, c *component, storage string) {
-	kind := sections[c.section]
+	kind, f := sections[c.section], m.storages[storage].form
 	base := fileName(kind, typeOf(c.id), nameOf(c.id))
 	if c.section != "exporters" || text(at(c.config, "sending_queue", "storage")) != storage {
-		d.own(base)
-		d.prefixes = append(d.prefixes, base+"_")
+		d.own(base, f)
+		d.prefixes = append(d.prefixes, prefix{base + "_", f})
 		return
 	}
 	bytes, ok := m.queueBytes(c)
@@ -83,11 +97,11 @@ func (m *Model) addOwner(d *directory, c *component, storage string) {
 	}
 	for _, signal := range c.signals {
 		file := fileName(kind, typeOf(c.id), nameOf(c.id), signal)
-		d.own(file)
+		d.own(file, f)
 		d.queues = append(d.queues, queue{c, signal, file, bytes})
 	}
 	if slices.Contains(families, typeOf(c.id)) {
-		d.prefixes = append(d.prefixes, base)
+		d.prefixes = append(d.prefixes, prefix{base, f})
 	}
 }
 

@@ -185,7 +185,7 @@ func TestEveryCheckOfTheConfigurationHasATrap(t *testing.T) {
 	if len(trapped) == 0 {
 		t.Skip("needs TestTraps in the same run")
 	}
-	onDisk := []ID{DirectoryEphemeral, DirectoryInUse, DirectoryUnreadable, OrphanedFile, OrphanedQueue, QueuesExceedVolume, SetAsideFile, VolumeLow}
+	onDisk := []ID{DirectoryEphemeral, DirectoryInUse, DirectoryUnreadable, OrphanedFile, OrphanedQueue, OtherStorage, QueuesExceedVolume, SetAsideFile, VolumeLow}
 	assert.ElementsMatch(t, IDs(), append(slices.Collect(maps.Keys(trapped)), onDisk...))
 }
 
@@ -238,7 +238,7 @@ func FuzzRead(f *testing.F) {
 					t.Fatalf("half a finding: %+v", found)
 				}
 			}
-			model.Disk(0.5)
+			model.Disk(0.5, nil)
 		}
 	})
 }
