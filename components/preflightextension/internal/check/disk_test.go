@@ -2,10 +2,10 @@ package check
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -164,7 +164,7 @@ func TestAnyBucketCounts(t *testing.T) {
 	require.NoError(t, db.Update(func(tx *bbolt.Tx) error {
 		b, err := tx.CreateBucket([]byte("checked"))
 		for n := range maxKeys + 10 {
-			err = errors.Join(err, b.Put([]byte(fmt.Sprint(n)), []byte("v")))
+			err = errors.Join(err, b.Put([]byte(strconv.Itoa(n)), []byte("v")))
 		}
 		return err
 	}))
@@ -208,7 +208,7 @@ func TestDamagedFiles(t *testing.T) {
 	dir := t.TempDir()
 	keys := []string{"qmv0"}
 	for n := range 2000 {
-		keys = append(keys, fmt.Sprint(n))
+		keys = append(keys, strconv.Itoa(n))
 	}
 	client := open(t, dir, collector.KindExporter, "otlp_grpc/old", "logs")
 	var ops []*xstorage.Operation

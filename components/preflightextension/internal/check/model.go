@@ -14,14 +14,6 @@ const (
 	aFolder form = "durable_storage" // ours: a folder of segments
 )
 
-// other is the storage that has the other form.
-func (f form) other() form {
-	if f == aFile {
-		return aFolder
-	}
-	return aFile
-}
-
 // sections are where components are configured, with the word for them in file names.
 var sections = map[string]string{
 	"receivers": "receiver", "processors": "processor", "exporters": "exporter", "connectors": "connector", "extensions": "extension",
