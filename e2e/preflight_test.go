@@ -49,9 +49,9 @@ func preflightFile(t *testing.T, path string, words ...string) {
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 }
 
-func findings(t *testing.T, c *harness.Collector, check string) float64 {
+func findings(t *testing.T, c *harness.Collector, check string) int {
 	t.Helper()
-	return c.Metric(t, "otelcol_extension_preflight_findings", map[string]string{"check": check})
+	return int(c.Metric(t, "otelcol_extension_preflight_findings", map[string]string{"check": check}))
 }
 
 func sendLog(t *testing.T, c *harness.Collector, body string) {
@@ -81,7 +81,7 @@ func TestPreflightFindsTheQueueOfARenamedExporter(t *testing.T) {
 			renamed := run(false, "ADDRESS", sink.GRPC)
 			sendLog(t, renamed, "after")
 			sink.WaitLogs(t, 20*time.Second, harness.AtLeast[harness.LogRecord](1), renamed.Proc)
-			assert.Equal(t, 1.0, findings(t, renamed, "orphaned_queue"))
+			assert.Equal(t, 1, findings(t, renamed, "orphaned_queue"))
 			assert.Positive(t, renamed.Metric(t, "otelcol_extension_preflight_orphaned_bytes", map[string]string{"directory": state}))
 			assert.Contains(t, renamed.Proc.Output(), "preflight: orphaned_queue: "+orphan+": ")
 			assert.Contains(t, renamed.Proc.Output(), "the queue for logs of the exporter otlp, belongs to no component of the configuration: 3 requests")
@@ -120,10 +120,10 @@ func TestPreflightComparesQueuesWithTheVolume(t *testing.T) {
 	config := filepath.Join(t.TempDir(), "config.yaml")
 	preflightFile(t, config, "SIZE", "4611686018427387904")
 	c := harness.StartCollector(t, harness.Options{Configs: []string{config}})
-	assert.Equal(t, 1.0, findings(t, c, "queues_exceed_volume"))
-	assert.Contains(t, c.Proc.Output(), "preflight: queues_exceed_volume: "+c.StateDir+": its 1 queues may hold 4294967296.0 GiB")
+	assert.Equal(t, 1, findings(t, c, "queues_exceed_volume"))
+	assert.Contains(t, c.Proc.Output(), "preflight: queues_exceed_volume: "+c.StateDir+": 1 queue may hold 4294967296.0 GiB")
 	directory := map[string]string{"directory": c.StateDir}
-	assert.Equal(t, float64(1<<62), c.Metric(t, "otelcol_extension_preflight_queue_capacity", directory))
+	assert.Equal(t, 1<<62, int(c.Metric(t, "otelcol_extension_preflight_queue_capacity", directory)))
 	size, free := c.Metric(t, "otelcol_extension_preflight_volume_size", directory), c.Metric(t, "otelcol_extension_preflight_volume_free", directory)
 	assert.Positive(t, size)
 	assert.Positive(t, free)

@@ -144,10 +144,10 @@ func (d *Disk) volume(dir *directory, u *Usage, f *findings) {
 	}
 	most := int64(float64(v.Size) * d.share)
 	if u.Capacity > most {
-		f.add(QueuesExceedVolume, dir.path, fmt.Sprintf("its %d queues may hold %s, and %.3g of the volume is %s: files are larger than what is in them, and a full volume stops every queue",
-			len(dir.queues), bytesOf(u.Capacity), d.share, bytesOf(most)), "lower sending_queue::queue_size of the exporters (each has one queue for each signal), or enlarge the volume")
+		f.add(QueuesExceedVolume, dir.path, fmt.Sprintf("%s may hold %s, and %.3g of the volume is %s: they take up more than what is in them, and a full volume stops every queue",
+			count(len(dir.queues), "queue"), bytesOf(u.Capacity), d.share, bytesOf(most)), "lower sending_queue::queue_size of the exporters (each has one queue for each signal), or enlarge the volume")
 	} else if u.Capacity > v.Free+u.Owned {
-		f.add(VolumeLow, dir.path, fmt.Sprintf("its %d queues may hold %s, and there is room for %s: something else fills the volume", len(dir.queues), bytesOf(u.Capacity), bytesOf(v.Free+u.Owned)),
+		f.add(VolumeLow, dir.path, fmt.Sprintf("%s may hold %s, and there is room for %s: something else fills the volume", count(len(dir.queues), "queue"), bytesOf(u.Capacity), bytesOf(v.Free+u.Owned)),
 			"make room, or lower sending_queue::queue_size of the exporters")
 	}
 }
@@ -173,4 +173,11 @@ func bytesOf(n int64) string {
 		return fmt.Sprintf("%.0f KiB", float64(n)/(1<<10))
 	}
 	return fmt.Sprintf("%d B", n)
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

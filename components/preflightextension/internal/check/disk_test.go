@@ -334,7 +334,7 @@ func TestFolders(t *testing.T) {
 		require.NoError(t, client.Close(t.Context()))
 	}
 	f("otlp/new", "traces", []string{"7", "8"}, OrphanedQueue, "the queue for traces of the exporter otlp/new", ": 2 requests", "give the exporter its old name (otlp/new)")
-	f("loadbalancing", "traces", []string{"7"}, OrphanedQueue, ": 1 requests", "rename it to exporter_trace_shards__traces")
+	f("loadbalancing", "traces", []string{"7"}, OrphanedQueue, ": 1 request ", "rename it to exporter_trace_shards__traces")
 	f("otlp/new", "traces", []string{}, OrphanedFile)
 
 	dir := t.TempDir()
@@ -354,7 +354,7 @@ func TestALargeFolder(t *testing.T) {
 	require.NoError(t, os.Mkdir(folder, 0o750))
 	segment := filepath.Join(folder, "segment")
 	require.NoError(t, os.WriteFile(segment, nil, 0o600))
-	for size, want := range map[int64]string{maxFolder: "nothing waits", maxFolder + 1: "at least 1 requests"} {
+	for size, want := range map[int64]string{maxFolder: "nothing waits", maxFolder + 1: "at least 1 request "} {
 		require.NoError(t, os.Truncate(segment, size))
 		list, _ := diskOf(t, dir).Scan(false)
 		require.Len(t, list, 1)

@@ -60,7 +60,7 @@ func (d *Disk) orphan(dir *directory, path string, have form, bytes int64, f *fi
 		if l.contents.More {
 			more = "at least "
 		}
-		f.add(OrphanedQueue, path, fmt.Sprintf("%s: %s%d requests that were acknowledged wait in it and are never sent", what, more, l.contents.Items), drain(dir, have, o)+", or accept it if the data is not wanted, or "+remove)
+		f.add(OrphanedQueue, path, fmt.Sprintf("%s: %s%s that it has acknowledged are not sent", what, more, count(l.contents.Items, "request")), drain(dir, have, o)+", or accept it if the data is not wanted, or "+remove)
 	default:
 		f.add(OrphanedFile, path, what+"; nothing waits in it to be sent", remove)
 	}
