@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
+	"golang.org/x/sys/unix"
 
 	"github.com/sluice-otel/sluice/components/preflightextension/internal/check"
 )
@@ -132,10 +133,13 @@ func TestWhatHappensLaterIsSeen(t *testing.T) {
 	}
 	write("exporter_otlp_grpc__logs.2026-01-02T15:04:05.000.backup", 1000) // as the pipelines start
 	write("exporter_otlp_grpc__logs", 4096)
+	own := open(t, f.dir, "otlp_grpc")
 	require.NoError(t, f.Ready())
 	assert.Equal(t, []string{"error set_aside_file"}, f.findings(), "and what was told is not told again")
 	assert.Equal(t, int64(1000), f.gauge(t, "set_aside_bytes", f.dir))
 	assert.Equal(t, int64(4096), f.gauge(t, "used_bytes", f.dir))
+	assert.Zero(t, f.gauge(t, "findings", "directory_in_use"), "it is the collector itself")
+	require.NoError(t, own.Close())
 	write("exporter_otlp_old_logs", 0)
 	assert.Equal(t, int64(1), f.gauge(t, "findings", "orphaned_file"))
 	write("exporter_otlp_old_traces", 100)
@@ -144,6 +148,31 @@ func TestWhatHappensLaterIsSeen(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(f.dir, "exporter_otlp_old_traces")))
 	assert.Zero(t, f.gauge(t, "findings", "orphaned_queue"), "without a restart")
 	require.NoError(t, f.NotReady())
+}
+
+// open takes the lock on a file as file_storage does.
+func open(t *testing.T, dir, exporter string) *os.File {
+	t.Helper()
+	file, err := os.Open(filepath.Join(dir, "exporter_"+exporter+"__logs"))
+	require.NoError(t, err)
+	require.NoError(t, unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)) //nolint:gosec // small
+	return file
+}
+
+// A folder of durable_storage that nobody in this configuration has, but another collector.
+func TestAFolderOfAnotherCollector(t *testing.T) {
+	f := start(t, "{}")
+	folder := filepath.Join(f.dir, "exporter_otlp_other_logs")
+	require.NoError(t, os.Mkdir(folder, 0o750))
+	lock, err := os.Create(filepath.Join(folder, "lock"))
+	require.NoError(t, err)
+	require.NoError(t, unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)) //nolint:gosec // small
+	require.NoError(t, f.notify(t))
+	assert.Equal(t, int64(1), f.gauge(t, "findings", "directory_in_use"))
+	assert.Zero(t, f.gauge(t, "findings", "orphaned_queue"))
+	require.NoError(t, lock.Close())
+	assert.Zero(t, f.gauge(t, "findings", "directory_in_use"))
+	assert.Equal(t, int64(1), f.gauge(t, "findings", "orphaned_file"))
 }
 
 func TestFailOn(t *testing.T) {

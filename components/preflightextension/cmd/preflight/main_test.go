@@ -71,6 +71,8 @@ func TestShippedProfiles(t *testing.T) {
 			clean("gateway.yaml", backend, "backends/to-sampling.yaml")
 		}
 	}
+	clean("gateway.yaml", "backends/lgtm.yaml", "loki/gateway-tenants.yaml")
+	clean("gateway.yaml", "backends/lgtm.yaml", "loki/promtail-labels.yaml")
 	for _, tier := range []string{"agent.yaml", "gateway.yaml", "sampling.yaml", "scraper.yaml"} {
 		text, err := os.ReadFile(filepath.Join(configs, tier))
 		require.NoError(t, err)
