@@ -3,6 +3,7 @@ package remotewriteexporter
 import (
 	"context"
 	"fmt"
+	"math/bits"
 	"sync/atomic"
 	"time"
 
@@ -147,11 +148,13 @@ func (w *writer) cut(md pmetric.Metrics) []piece {
 	return todo
 }
 
-// halve returns the second half and the first. Whoever looks for one bad point needs most of the splits in the half where it is; what the first does
-// not need goes to the second.
+// halve returns the second half and the first. The first may use what there is to split, except what finding one bad point in the second takes;
+// what it does not use goes to the second.
 func halve(p piece) []piece {
 	halves := parts(p.md, 2)
-	return []piece{{md: halves[1], splits: p.splits / 4}, {md: halves[0], splits: p.splits - p.splits/4}}
+	enough := func(md pmetric.Metrics) int { return 2 * bits.Len(uint(md.DataPointCount())) }
+	second := min(max(p.splits-enough(halves[0]), 0), enough(halves[1]))
+	return []piece{{md: halves[1], splits: second}, {md: halves[0], splits: p.splits - second}}
 }
 
 // rest is what a stack holds, in order.
@@ -215,8 +218,11 @@ func (w *writer) splits(p *piece, points, size int, a *answer.Answer) bool {
 		}
 		return true
 	}
+	if p.splits < 2 {
+		return false
+	}
 	p.splits -= 2
-	return p.splits >= 0
+	return true
 }
 
 func describe(a *answer.Answer, o answer.Outcome) error {

@@ -19,6 +19,7 @@ import (
 const silence = time.Minute
 
 type telemetry struct {
+	id      string
 	logger  *zap.Logger
 	builder *metadata.TelemetryBuilder
 
@@ -46,7 +47,7 @@ func newTelemetry(set exporter.Settings) (*telemetry, error) {
 		return metric.WithAttributeSet(attribute.NewSet(id, attribute.String(key, value)))
 	}
 	t := &telemetry{
-		logger: set.Logger, builder: builder, told: map[string]time.Time{}, now: time.Now,
+		id: set.ID.String(), logger: set.Logger, builder: builder, told: map[string]time.Time{}, now: time.Now,
 		samples: with("kind", "sample"), natives: with("kind", "histogram"), exempl: with("kind", "exemplar"),
 		plain: metric.WithAttributeSet(attribute.NewSet(id)),
 	}
