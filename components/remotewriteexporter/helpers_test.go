@@ -162,7 +162,11 @@ type rig struct {
 
 func newRig(t *testing.T, endpoint, config string) *rig {
 	t.Helper()
-	cfg := parse(t, "endpoint: "+endpoint+"\ntarget_info: {enabled: false}\n"+config)
+	return newRigOf(t, parse(t, "endpoint: "+endpoint+"\ntarget_info: {enabled: false}\n"+config))
+}
+
+func newRigOf(t *testing.T, cfg *Config) *rig {
+	t.Helper()
 	read := componenttest.NewTelemetry()
 	t.Cleanup(func() { require.NoError(t, read.Shutdown(context.Background())) })
 	w, err := newWriter(metadatatest.NewSettings(read), cfg)
