@@ -52,6 +52,7 @@ type findings struct {
 const minScale = -4
 
 func labelNamer() *otlptranslator.LabelNamer {
+	//nolint:staticcheck // the translator does so, and the names have to be its names
 	return &otlptranslator.LabelNamer{UnderscoreLabelSanitization: !prometheustranslator.DropSanitizationGate.IsEnabled()}
 }
 

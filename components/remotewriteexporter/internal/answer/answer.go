@@ -13,7 +13,7 @@ import (
 
 const (
 	maxMessage = 1024 // bytes of the body that are read for the message
-	maxLine    = 300  // runes of it that are kept
+	maxLine    = 300  // runes of it that are kept, about
 
 	// MaxRetryAfter bounds what a backend may ask for: a wrong clock or a typing error should not stop delivery for days.
 	MaxRetryAfter = 5 * time.Minute
@@ -95,14 +95,14 @@ func Line(text string) string {
 			space = n > 0
 			continue
 		}
+		if n >= maxLine {
+			line.WriteString("…")
+			break
+		}
 		if space {
 			line.WriteByte(' ')
 			n++
 			space = false
-		}
-		if n >= maxLine {
-			line.WriteString("…")
-			break
 		}
 		line.WriteRune(r)
 		n++
