@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -27,8 +28,10 @@ func load(ctx context.Context, s source) (loaded, error) {
 		}
 	}
 	var rawErr, err error
-	l.raw, rawErr = printed(ctx, s, "--mode=unredacted")
-	l.effective, err = printed(ctx, s, "--mode=redacted")
+	var both sync.WaitGroup
+	both.Go(func() { l.raw, rawErr = printed(ctx, s, "--mode=unredacted") })
+	both.Go(func() { l.effective, err = printed(ctx, s, "--mode=redacted") })
+	both.Wait()
 	return l, errors.Join(rawErr, err)
 }
 

@@ -207,7 +207,7 @@ func TestFilesThatWereSetAside(t *testing.T) {
 func TestDamagedFiles(t *testing.T) {
 	dir := t.TempDir()
 	keys := []string{"qmv0"}
-	for n := range 2000 {
+	for n := range 500 {
 		keys = append(keys, strconv.Itoa(n))
 	}
 	client := open(t, dir, collector.KindExporter, "otlp_grpc/old", "logs")
