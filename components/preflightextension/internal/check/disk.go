@@ -15,7 +15,7 @@ type Usage struct {
 	Directory string
 	Volume    Volume
 	Known     bool  // the volume could be asked
-	Capacity  int64 // bytes that the queues with a limit in bytes may hold, all together
+	Capacity  int64 // bytes that the queues and journals with a limit in bytes may hold, all together
 	Owned     int64 // bytes of what components of the configuration have
 	Orphaned  int64 // bytes of what none has
 	SetAside  int64 // bytes of files that could not be read and were set aside
@@ -131,8 +131,13 @@ func (d *Disk) isLocked(path string, have form) bool {
 }
 
 func (d *Disk) volume(dir *directory, u *Usage, f *findings) {
+	u.Capacity = dir.journals
 	for _, q := range dir.queues {
 		u.Capacity += q.bytes
+	}
+	whose := count(len(dir.queues), "queue")
+	if dir.journals > 0 {
+		whose += " and journals"
 	}
 	v, err := d.stat(existing(dir.path))
 	if err != nil {
@@ -145,9 +150,9 @@ func (d *Disk) volume(dir *directory, u *Usage, f *findings) {
 	most := int64(float64(v.Size) * d.share)
 	if u.Capacity > most {
 		f.add(QueuesExceedVolume, dir.path, fmt.Sprintf("%s may hold %s, and %.3g of the volume is %s: they take up more than what is in them, and a full volume stops every queue",
-			count(len(dir.queues), "queue"), bytesOf(u.Capacity), d.share, bytesOf(most)), "lower sending_queue::queue_size of the exporters (each has one queue for each signal), or enlarge the volume")
+			whose, bytesOf(u.Capacity), d.share, bytesOf(most)), "lower sending_queue::queue_size of the exporters (each has one queue for each signal), or enlarge the volume")
 	} else if u.Capacity > v.Free+u.Owned {
-		f.add(VolumeLow, dir.path, fmt.Sprintf("%s may hold %s, and there is room for %s: something else fills the volume", count(len(dir.queues), "queue"), bytesOf(u.Capacity), bytesOf(v.Free+u.Owned)),
+		f.add(VolumeLow, dir.path, fmt.Sprintf("%s may hold %s, and there is room for %s: something else fills the volume", whose, bytesOf(u.Capacity), bytesOf(v.Free+u.Owned)),
 			"make room, or lower sending_queue::queue_size of the exporters")
 	}
 }

@@ -22,11 +22,11 @@ import (
 // keep is a configuration with a queue for each signal and state of two processors, in dir.
 const keep = `
 receivers: {otlp: {}, filelog: {storage: file_storage}}
-processors: {containerlog: {storage: file_storage}, journal: {deep: [{storage: file_storage/same}]}}
+processors: {containerlog: {storage: file_storage}, journal: {deep: [{storage: file_storage/same}], journal: {max_bytes: 1073741824}}}
 exporters:
   otlp_grpc/new: {sending_queue: {storage: file_storage, sizer: bytes, queue_size: 1073741824}}
   otlp_grpc/idle: {sending_queue: {storage: file_storage, sizer: bytes, queue_size: 1073741824}}
-  trace_shards: {sending_queue: {storage: durable_storage, sizer: bytes, queue_size: 1073741824}}
+  trace_shards: {shards: 2, sending_queue: {storage: durable_storage, sizer: bytes, queue_size: 1073741824}}
 extensions:
   file_storage: {directory: DIR}
   file_storage/same: {directory: DIR}
@@ -104,7 +104,8 @@ func TestOwnFilesAreNoOrphans(t *testing.T) {
 	put(t, dir, collector.KindProcessor, "containerlog", "", "batch")
 	put(t, dir, collector.KindProcessor, "journal", "", "0")
 	put(t, dir, collector.KindProcessor, "journal", "second", "0")
-	for _, id := range []string{"trace_shards", "trace_shards/0", "trace_shards/17"} {
+	putDurably(t, dir, collector.KindExporter, "trace_shards", "shards", "highest")
+	for _, id := range []string{"otlp_grpc/trace_shards-0", "otlp_grpc/trace_shards-1", "otlp_grpc/trace_shards-17"} { // 17 is no more
 		putDurably(t, dir, collector.KindExporter, id, "traces", "0")
 	}
 	for _, name := range []string{"tempdb1", "lost", "README"} {
@@ -116,7 +117,7 @@ func TestOwnFilesAreNoOrphans(t *testing.T) {
 	assert.Equal(t, dir, usages[0].Directory)
 	assert.Greater(t, usages[0].Owned, int64(7*32768))
 	assert.Less(t, usages[0].Owned, int64(8*32768))
-	assert.Equal(t, int64(4*gib), usages[0].Capacity)
+	assert.Equal(t, int64(6*gib), usages[0].Capacity)
 	assert.Zero(t, usages[0].Orphaned)
 }
 
@@ -265,12 +266,12 @@ func TestQueuesAndTheirVolume(t *testing.T) {
 		assert.Equal(t, Volume{Size: size, Free: free}, usages[0].Volume)
 		assert.True(t, usages[0].Known)
 	}
-	f(8*gib, 8*gib, 0.5) // four queues of 1 GiB
-	f(8*gib-2, 8*gib, 0.5, "queues_exceed_volume")
-	f(8*gib-2, 8*gib, 0.6)
-	f(100*gib, 4*gib, 0.5)
-	f(100*gib, 4*gib-32768, 0.5) // what the queues have already is theirs
-	f(100*gib, 4*gib-32769, 0.5, "volume_low")
+	f(12*gib, 12*gib, 0.5) // five queues of 1 GiB, two of them of shards, and a journal
+	f(12*gib-2, 12*gib, 0.5, "queues_exceed_volume")
+	f(12*gib-2, 12*gib, 0.6)
+	f(100*gib, 6*gib, 0.5)
+	f(100*gib, 6*gib-32768, 0.5) // what the queues have already is theirs
+	f(100*gib, 6*gib-32769, 0.5, "volume_low")
 	f(1*gib, 0, 0.5, "queues_exceed_volume")
 }
 
@@ -316,6 +317,18 @@ func TestBytesOf(t *testing.T) {
 	}
 }
 
+// A trace_shards that has a name of its own gives it to its shards.
+func TestShardsOfANamedExporter(t *testing.T) {
+	dir := t.TempDir()
+	putDurably(t, dir, collector.KindExporter, "otlp_grpc/trace_shards-eu-0", "traces", "0")
+	for id, want := range map[string]int{"trace_shards/eu": 0, "trace_shards/us": 1} {
+		d := Read(Input{Config: parseYAML(t, strings.NewReplacer("trace_shards", id, "DIR", dir).Replace(keep))}).Disk(0.5, durable)
+		d.stat = volume(100*gib, 50*gib, "")
+		list, _ := d.Scan(false)
+		assert.Len(t, list, want, id)
+	}
+}
+
 // The name of a component in use may be as long as it likes.
 func TestOwnFilesWithLongNames(t *testing.T) {
 	dir, long := t.TempDir(), "otlp_grpc/"+strings.Repeat("x", 240)
@@ -347,12 +360,13 @@ func TestFolders(t *testing.T) {
 		require.NoError(t, client.Close(t.Context()))
 	}
 	f("otlp/new", "traces", []string{"7", "8"}, OrphanedQueue, "the queue for traces of the exporter otlp/new", ": 2 requests", "give the exporter its old name (otlp/new)")
-	f("loadbalancing", "traces", []string{"7"}, OrphanedQueue, ": 1 request ", "rename it to exporter_trace_shards__traces")
+	f("loadbalancing", "traces", []string{"7"}, OrphanedQueue, ": 1 request ", "give the exporter its old name (loadbalancing) until it is empty, or accept")
+	f("trace_shards", "traces", []string{"7"}, OrphanedQueue)
+	f("otlp_grpc/other-0", "traces", []string{"7"}, OrphanedQueue)
 	f("otlp/new", "traces", []string{}, OrphanedFile)
 
 	dir := t.TempDir()
-	putDurably(t, dir, collector.KindExporter, "trace_shards", "traces", "0")
-	client := openDurably(t, dir, collector.KindExporter, "trace_shards", "traces")
+	client := openDurably(t, dir, collector.KindExporter, "otlp_grpc/trace_shards-0", "traces")
 	list, _ := diskOf(t, dir).Scan(false)
 	assert.Equal(t, []string{"directory_in_use " + dir}, brief(list))
 	list, _ = diskOf(t, dir).Scan(true)
@@ -378,10 +392,10 @@ func TestALargeFolder(t *testing.T) {
 // What one storage has made the other cannot open.
 func TestAChangeOfTheStorage(t *testing.T) {
 	dir := t.TempDir()
-	put(t, dir, collector.KindExporter, "trace_shards", "traces", "0")
+	put(t, dir, collector.KindExporter, "trace_shards", "shards", "0")
 	putDurably(t, dir, collector.KindExporter, "otlp_grpc/new", "logs", "0")
 	list, usages := diskOf(t, dir).Scan(false)
-	assert.Equal(t, []string{"other_storage " + filepath.Join(dir, "exporter_otlp_grpc_new_logs"), "other_storage " + filepath.Join(dir, "exporter_trace_shards__traces")}, brief(list))
+	assert.Equal(t, []string{"other_storage " + filepath.Join(dir, "exporter_otlp_grpc_new_logs"), "other_storage " + filepath.Join(dir, "exporter_trace_shards__shards")}, brief(list))
 	Sort(list)
 	assert.Contains(t, list[0].Problem, "was made by durable_storage")
 	assert.Contains(t, list[1].Problem, "was made by file_storage")

@@ -9,10 +9,14 @@ const SynchronousEmitter = "stanza.synchronousLogEmitter"
 var fileReceivers = []string{"filelog", "file_log"}
 
 // stateful are processors of ours that can do without storage, and what a restart costs them then.
-var stateful = map[string]string{
-	"containerlog":        "what was read and is not delivered yet is lost when the collector stops",
-	"cardinality_limiter": "after a restart other series are admitted than before",
-	"loki_hint":           "after a restart other streams are admitted than before",
+var stateful = map[string]struct {
+	key   []string
+	loses string
+}{
+	"cardinality_limiter":   {[]string{"storage"}, "after a restart other series are admitted than before"},
+	"containerlog":          {[]string{"storage"}, "what was read and is not delivered yet is lost when the collector stops"},
+	"durable_tail_sampling": {[]string{"journal", "storage"}, "a crash loses the spans that wait for a decision"},
+	"loki_hint":             {[]string{"storage"}, "after a restart other streams are admitted than before"},
 }
 
 func (m *Model) checkFiles(f *findings) {
@@ -58,8 +62,8 @@ func (m *Model) onlyInto(receiver, processor string) bool {
 
 func (m *Model) checkState(f *findings) {
 	for _, c := range m.of("processors") {
-		if loses, ok := stateful[typeOf(c.id)]; ok && text(at(c.config, "storage")) == "" {
-			f.add(StateInMemory, c.at("storage"), "is not set: "+loses, "set it to a file_storage or durable_storage extension")
+		if s, ok := stateful[typeOf(c.id)]; ok && text(at(c.config, s.key...)) == "" {
+			f.add(StateInMemory, c.at(s.key...), "is not set: "+s.loses, "set it to a file_storage or durable_storage extension")
 		}
 	}
 }

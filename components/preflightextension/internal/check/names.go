@@ -114,7 +114,7 @@ var signals = []string{"logs", "metrics", "traces", "profiles"}
 
 // known are types whose files may be found although no configuration has them any more; a name says only where the kind ends.
 var known = []string{
-	"otlp", "otlp_grpc", "otlphttp", "otlp_http", "loadbalancing", "remote_write", "trace_shards", "filelog", "file_log", "containerlog", "cardinality_limiter", "loki_hint", "trace_journal",
+	"otlp", "otlp_grpc", "otlphttp", "otlp_http", "loadbalancing", "remote_write", "trace_shards", "filelog", "file_log", "containerlog", "cardinality_limiter", "loki_hint", "durable_tail_sampling",
 }
 
 // owner is what a file's name says of whose it was.

@@ -70,7 +70,7 @@ func (d *Disk) orphan(dir *directory, path string, have form, bytes int64, f *fi
 func drain(dir *directory, have form, o owner) string {
 	var heir string
 	for _, q := range dir.queues {
-		if q.signal != o.signal || dir.exact[q.file] != have {
+		if f, _ := dir.owns(q.file); q.signal != o.signal || f != have {
 			continue
 		}
 		if heir != "" {

@@ -3,6 +3,7 @@ package check
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -22,6 +23,7 @@ type directory struct {
 	path     string
 	storages []string
 	queues   []queue
+	journals int64 // bytes that processors may keep
 	exact    map[string]form
 	prefixes []prefix
 }
@@ -87,6 +89,9 @@ func (m *Model) addOwner(d *directory, c *component, storage string) {
 	kind, f := sections[c.section], m.storages[storage].form
 	base := fileName(kind, typeOf(c.id), nameOf(c.id))
 	if c.section != "exporters" || text(at(c.config, "sending_queue", "storage")) != storage {
+		if most, ok := number(at(c.config, "journal", "max_bytes")); ok { // of durable_tail_sampling
+			d.journals += most
+		}
 		d.own(base, f)
 		d.prefixes = append(d.prefixes, prefix{base + "_", f})
 		return
@@ -95,15 +100,36 @@ func (m *Model) addOwner(d *directory, c *component, storage string) {
 	if !ok {
 		bytes = 0
 	}
+	if typeOf(c.id) == traceShards {
+		d.addShards(c, f, bytes)
+		return
+	}
 	for _, signal := range c.signals {
 		file := fileName(kind, typeOf(c.id), nameOf(c.id), signal)
 		d.own(file, f)
 		d.queues = append(d.queues, queue{c, signal, file, bytes})
 	}
-	if slices.Contains(families, typeOf(c.id)) {
-		d.prefixes = append(d.prefixes, prefix{base, f})
-	}
 }
+
+// traceShards is an exporter that makes an exporter for each shard, of the type otlp_grpc and with its own and the shard's number as name. It
+// sends on what is in the queues of shards that are no more.
+const traceShards = "trace_shards"
+
+func (d *directory) addShards(c *component, f form, bytes int64) {
+	d.own(fileName("exporter", traceShards, nameOf(c.id), "shards"), f)
+	name := traceShards + "-"
+	if nameOf(c.id) != "" {
+		name += nameOf(c.id) + "-"
+	}
+	shards, _ := number(at(c.config, "shards"))
+	for shard := range min(shards, maxShards) {
+		d.queues = append(d.queues, queue{c, "traces", fileName("exporter", "otlp_grpc", name+strconv.FormatInt(shard, 10), "traces"), bytes})
+	}
+	d.prefixes = append(d.prefixes, prefix{fileName("exporter", "otlp_grpc", name), f})
+}
+
+// maxShards keeps a mistake in a configuration from filling the memory here.
+const maxShards = 10_000
 
 // maxDepth is deeper than any configuration.
 const maxDepth = 32

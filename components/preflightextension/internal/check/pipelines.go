@@ -24,7 +24,7 @@ func (m *Model) checkPipelines(f *findings) {
 		m.checkHeadSampling(p, f)
 	}
 	for _, c := range m.of("processors") {
-		if typeOf(c.id) != "tail_sampling" {
+		if !isTailSampling(c.id) {
 			continue
 		}
 		block, _ := truth(at(c.config, "block_on_overflow"))
@@ -87,9 +87,14 @@ func (m *Model) isConnector(id string) bool {
 	return ok
 }
 
+// isTailSampling also says so of ours, which is upstream's with a journal.
+func isTailSampling(id string) bool {
+	return typeOf(id) == "tail_sampling" || typeOf(id) == "durable_tail_sampling"
+}
+
 // checkHeadSampling looks for a sampler on any way to tail_sampling.
 func (m *Model) checkHeadSampling(p *pipeline, f *findings) {
-	tail := slices.IndexFunc(p.processors, func(id string) bool { return typeOf(id) == "tail_sampling" })
+	tail := slices.IndexFunc(p.processors, isTailSampling)
 	if tail < 0 {
 		return
 	}

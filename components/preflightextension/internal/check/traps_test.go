@@ -152,6 +152,11 @@ service: {pipelines: {logs: {receivers: [filelog], processors: [containerlog, me
 	f("gate", "{}", "files_ahead_of_delivery "+r)
 	f("state in memory", "{processors: {loki_hint: {}}, service: {pipelines: {logs: {processors: [memory_limiter, loki_hint]}}}}", "state_in_memory processors::loki_hint::storage")
 
+	const ours = "{processors: {durable_tail_sampling: {block_on_overflow: true, journal: {storage: file_storage}}}, service: {pipelines: {traces: {processors: [probabilistic_sampler, durable_tail_sampling]}}}}"
+	f("tail sampling of ours", ours, "tail_sampling_wedges processors::durable_tail_sampling::block_on_overflow", "sampled_before_tail service::pipelines::traces::processors")
+	f("without its journal", strings.ReplaceAll(strings.ReplaceAll(ours, "storage: file_storage", "storage: null"), "block_on_overflow: true", "block_on_overflow: false"),
+		"state_in_memory processors::durable_tail_sampling::journal::storage", "sampled_before_tail service::pipelines::traces::processors")
+
 	f("unknown components", `
 receivers: {new: {protocols: [1, {a: b}]}, newer: 3, newest: [1]}
 exporters: {otlp_grpc/b: word, new: {sending_queue: [1], retry_on_failure: 3}}
