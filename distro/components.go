@@ -47,6 +47,7 @@ import (
 	containerlogprocessor "github.com/sluice-otel/sluice/components/containerlogprocessor"
 	durablestorageextension "github.com/sluice-otel/sluice/components/durablestorageextension"
 	lokihintprocessor "github.com/sluice-otel/sluice/components/lokihintprocessor"
+	preflightextension "github.com/sluice-otel/sluice/components/preflightextension"
 	remotewriteexporter "github.com/sluice-otel/sluice/components/remotewriteexporter"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/connector"
@@ -93,6 +94,7 @@ func components() (otelcol.Factories, error) {
 		zpagesextension.NewFactory(),
 		durablestorageextension.NewFactory(),
 		filestorage.NewFactory(),
+		preflightextension.NewFactory(),
 		bearertokenauthextension.NewFactory(),
 		basicauthextension.NewFactory(),
 		headerssetterextension.NewFactory(),
@@ -109,6 +111,7 @@ func components() (otelcol.Factories, error) {
 		zpagesextension.NewFactory().Type():          "go.opentelemetry.io/collector/extension/zpagesextension v0.145.0",
 		durablestorageextension.NewFactory().Type():  "github.com/sluice-otel/sluice v0.0.0",
 		filestorage.NewFactory().Type():              "github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage v0.145.0",
+		preflightextension.NewFactory().Type():       "github.com/sluice-otel/sluice v0.0.0",
 		bearertokenauthextension.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/extension/bearertokenauthextension v0.145.0",
 		basicauthextension.NewFactory().Type():       "github.com/open-telemetry/opentelemetry-collector-contrib/extension/basicauthextension v0.145.0",
 		headerssetterextension.NewFactory().Type():   "github.com/open-telemetry/opentelemetry-collector-contrib/extension/headerssetterextension v0.145.0",
