@@ -7,9 +7,6 @@ import (
 	"strings"
 )
 
-// families are exporters that make more exporters of their own type, each with a queue: the names begin alike.
-var families = []string{"trace_shards"}
-
 // queue is an exporter's on disk, for one signal.
 type queue struct {
 	exporter *component
