@@ -178,3 +178,43 @@ func (w *counterWriter) hasLast(series []backends.StoredSeries) bool {
 	}
 	return false
 }
+
+// What a kill costs a Prometheus that takes nothing out of order, and that a window costs nothing: at v0.145 exporterhelper puts what was on
+// its way at the end of the queue.
+func TestRemoteWriteKillAndOrder(t *testing.T) {
+	for _, window := range []string{"0s", "30m"} {
+		t.Run(window, func(t *testing.T) {
+			p := backends.StartPrometheus(t, "storage: {tsdb: {out_of_order_time_window: "+window+"}}")
+			c := tiers.Start(t, nil, tiers.Tier{
+				Profile: "local", Backends: []string{"backends/victoria"},
+				// Small ones, so that only a part of the queue is on its way when the kill comes.
+				Override: "exporters: {remote_write: {sending_queue: {batch: {min_size: 4096, max_size: 8192}}}}",
+				Env: map[string]string{"VICTORIAMETRICS_URL": p.URL, "LOCAL_METRICS_INTERVAL": "1h"},
+			})
+			w := newCounterWriter(t, c)
+			w.sendFor(time.Second)
+			p.Stop(t)
+			w.sendFor(5 * time.Second)
+			c.Kill()
+			c.Restart(t)
+			w.sendFor(2 * time.Second)
+			p.Restart(t)
+			w.sendFor(time.Second)
+			stored := 0
+			proc.Eventually(t, 60*time.Second, func() error {
+				if got := p.Query(t, `sum(count_over_time(orders_total[10m]))`); len(got) == 1 {
+					stored = int(got[0].Value)
+				}
+				refused := int(c.Metric(t, "otelcol_exporter_remote_write_rejected_samples", nil))
+				if stored+refused < w.written() || c.Metric(t, "otelcol_exporter_queue_size", map[string]string{"exporter": "remote_write"}) > 0 {
+					return fmt.Errorf("%d stored, %d refused of %d", stored, refused, w.written())
+				}
+				return nil
+			}, c.Proc, p.Process)
+			t.Logf("window %s: %d of %d samples stored, the others counted as refused", window, stored, w.written())
+			if window != "0s" {
+				assert.Equal(t, w.written(), stored)
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package remotewriteexporter
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"sync"
@@ -81,20 +82,23 @@ func ordered[T any](items []T, at func(*T) int64) {
 	}
 }
 
-var buffers = sync.Pool{New: func() any { return new([]byte) }}
+// buffer is what a request is made in; it keeps the size of the largest so far.
+type buffer struct{ raw, compressed []byte }
 
-// encode marshals and compresses. The result is never reused: net/http may still read a body after it has returned the answer.
+var buffers = sync.Pool{New: func() any { return &buffer{} }}
+
+// encode marshals and compresses. The result is a copy that is never reused: net/http may still read a body after it has returned
+// the answer.
 func encode(m message, size int) ([]byte, error) {
-	buf := buffers.Get().(*[]byte)
+	buf := buffers.Get().(*buffer)
 	defer buffers.Put(buf)
-	if cap(*buf) < size {
-		*buf = make([]byte, size)
-	}
-	raw := (*buf)[:size]
-	if _, err := m.MarshalToSizedBuffer(raw); err != nil {
+	buf.raw = slices.Grow(buf.raw[:0], size)[:size]
+	if _, err := m.MarshalToSizedBuffer(buf.raw); err != nil {
 		return nil, err
 	}
-	return snappy.Encode(nil, raw), nil
+	most := snappy.MaxEncodedLen(size)
+	buf.compressed = slices.Grow(buf.compressed[:0], most)[:most]
+	return bytes.Clone(snappy.Encode(buf.compressed, buf.raw)), nil
 }
 
 // exemplarsIn counts what the translator leaves out for 2.0.
