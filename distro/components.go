@@ -45,6 +45,7 @@ import (
 	zipkinreceiver "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/zipkinreceiver"
 	cardinalitylimiterprocessor "github.com/sluice-otel/sluice/components/cardinalitylimiterprocessor"
 	containerlogprocessor "github.com/sluice-otel/sluice/components/containerlogprocessor"
+	durabletailsamplingprocessor "github.com/sluice-otel/sluice/components/durabletailsamplingprocessor"
 	lokihintprocessor "github.com/sluice-otel/sluice/components/lokihintprocessor"
 	traceshardsexporter "github.com/sluice-otel/sluice/components/traceshardsexporter"
 	"go.opentelemetry.io/collector/component"
@@ -185,6 +186,7 @@ func components() (otelcol.Factories, error) {
 		deltatocumulativeprocessor.NewFactory(),
 		intervalprocessor.NewFactory(),
 		probabilisticsamplerprocessor.NewFactory(),
+		durabletailsamplingprocessor.NewFactory(),
 		tailsamplingprocessor.NewFactory(),
 	)
 	if err != nil {
@@ -209,6 +211,7 @@ func components() (otelcol.Factories, error) {
 		deltatocumulativeprocessor.NewFactory().Type():    "github.com/open-telemetry/opentelemetry-collector-contrib/processor/deltatocumulativeprocessor v0.145.0",
 		intervalprocessor.NewFactory().Type():             "github.com/open-telemetry/opentelemetry-collector-contrib/processor/intervalprocessor v0.145.0",
 		probabilisticsamplerprocessor.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/processor/probabilisticsamplerprocessor v0.145.0",
+		durabletailsamplingprocessor.NewFactory().Type():  "github.com/sluice-otel/sluice v0.0.0",
 		tailsamplingprocessor.NewFactory().Type():         "github.com/open-telemetry/opentelemetry-collector-contrib/processor/tailsamplingprocessor v0.145.0",
 	})
 
