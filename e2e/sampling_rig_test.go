@@ -32,7 +32,7 @@ const (
 	routerLoadBalancing = "../e2e/testdata/sampling/loadbalancing"
 )
 
-// rigOptions say what a rig is made of. Samplers decide after 3 s, and keep everything but probes unless env says otherwise.
+// rigOptions say what a rig is made of. Samplers decide after 5 s, and keep everything but probes unless env says otherwise.
 type rigOptions struct {
 	router   string
 	samplers int
@@ -43,7 +43,7 @@ func startSamplingRig(t *testing.T, o rigOptions) *samplingRig {
 	t.Helper()
 	r := &samplingRig{
 		k: tiers.StartKubernetes(t), router: o.router, other: harness.StartSink(t, harness.SinkOptions{}),
-		env: tiers.With(map[string]string{"SAMPLING_DECISION_WAIT": "3s", "SAMPLING_PERCENT": "100", "SPANMETRICS_INTERVAL": "2s"}, o.env),
+		env: tiers.With(map[string]string{"SAMPLING_DECISION_WAIT": "5s", "SAMPLING_PERCENT": "100", "SPANMETRICS_INTERVAL": "2s"}, o.env),
 	}
 	for range o.samplers {
 		r.addSampler(t)

@@ -15,7 +15,8 @@ import (
 var errFull = errors.New("the journal is full")
 
 // In the storage: the numbers of the batches that may be there, each batch under "b" and its number, and under "d" and a number the
-// decisions that were made between the write before and the one with this number.
+// decisions that were carried out between the write before and the one with this number, behind the number of the first batch of which
+// they may have missed spans.
 const (
 	keyRange     = "range"
 	keyBatch     = "b"
@@ -32,35 +33,54 @@ type journal struct {
 
 	mu          sync.Mutex
 	first, next uint64           // batches and decisions in the storage are numbered from first to below next
-	live        map[uint64]int64 // batches that are needed: bytes
+	live        map[uint64]int64    // batches that are needed: bytes
+	untaken     map[uint64]struct{} // those of them of which the sampler may not have taken all spans yet
 	bytes       int64
 	settled     []uint64 // batches in the storage that are not, to be deleted with the next write
 	decisions   []byte   // not stored yet
 }
 
-// load learns what the process before has left; decided is called for each of its decisions.
-func (j *journal) load(ctx context.Context, decided func(id [16]byte, sampled bool)) error {
+// decision is what is known of a trace from the process before.
+type decision struct {
+	sampled bool
+	below   uint64 // it is carried out for spans in batches below this number
+}
+
+// half is the part of a trace's id that the sampler's caches, and so the stored decisions, go by.
+type half [8]byte
+
+func halfOf(id [16]byte) half { return half(id[8:]) }
+
+func newJournal(maxBytes int64) *journal {
+	return &journal{max: maxBytes, live: map[uint64]int64{}, untaken: map[uint64]struct{}{}}
+}
+
+// load learns what the process before has left.
+func (j *journal) load(ctx context.Context) (map[half]decision, error) {
+	known := map[half]decision{}
 	data, err := j.client.Get(ctx, keyRange)
 	if err != nil || data == nil {
-		return err
+		return known, err
 	}
 	if len(data) != 16 {
-		return fmt.Errorf("the range of the journal has %d bytes", len(data))
+		return nil, fmt.Errorf("the range of the journal has %d bytes", len(data))
 	}
 	j.first, j.next = binary.BigEndian.Uint64(data), binary.BigEndian.Uint64(data[8:])
 	for n := j.first; n < j.next; n++ {
-		j.live[n] = 0 // until it is read
+		j.live[n], j.untaken[n] = 0, struct{}{} // until it is read
 		data, err := j.client.Get(ctx, key(keyDecisions, n))
 		if err != nil {
-			return err
+			return nil, err
 		}
-		for ; len(data) >= decisionBytes; data = data[decisionBytes:] {
-			var id [16]byte
-			copy(id[8:], data[:8])
-			decided(id, data[8] == 1)
+		if len(data) < 8 {
+			continue
+		}
+		below := binary.BigEndian.Uint64(data)
+		for data = data[8:]; len(data) >= decisionBytes; data = data[decisionBytes:] {
+			known[half(data[:8])] = decision{data[8] == 1, below}
 		}
 	}
-	return nil
+	return known, nil
 }
 
 // read gives back a batch of the process before; nil when there is none of this number.
@@ -85,24 +105,33 @@ func (j *journal) write(ctx context.Context, data []byte) (number uint64, err er
 		return 0, errFull
 	}
 	number = j.next
-	j.live[number] = size
+	j.live[number], j.untaken[number] = size, struct{}{}
 	if err := j.commit(ctx, storage.SetOperation(key(keyBatch, number), data)); err != nil {
 		delete(j.live, number)
+		delete(j.untaken, number)
 		return 0, err
 	}
 	j.bytes += size
 	return number, nil
 }
 
-// decide notes a decision.
-func (j *journal) decide(id [16]byte, sampled bool) {
+// carriedOut notes a decision: the trace has been handed on, or is dropped.
+func (j *journal) carriedOut(id [16]byte, sampled bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.decisions = append(j.decisions, id[8:]...)
+	flag := byte(0)
 	if sampled {
-		j.decisions = append(j.decisions, 1)
-	} else {
-		j.decisions = append(j.decisions, 0)
+		flag = 1
+	}
+	j.decisions = append(append(j.decisions, id[8:]...), flag)
+}
+
+// taken says that the sampler has all spans of these batches.
+func (j *journal) taken(numbers []uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, n := range numbers {
+		delete(j.untaken, n)
 	}
 }
 
@@ -113,15 +142,16 @@ func (j *journal) settle(numbers ...uint64) {
 	for _, n := range numbers {
 		j.bytes -= j.live[n]
 		delete(j.live, n)
+		delete(j.untaken, n)
 	}
 	j.settled = append(j.settled, numbers...)
 }
 
-// tidy deletes what is settled when no write does.
+// tidy does what goes with a write when there is none.
 func (j *journal) tidy(ctx context.Context) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if len(j.settled) == 0 {
+	if len(j.settled) == 0 && len(j.decisions) == 0 {
 		return nil
 	}
 	return j.commit(ctx)
@@ -159,12 +189,16 @@ func (j *journal) common(ops []*storage.Operation) []*storage.Operation {
 		ops = append(ops, storage.DeleteOperation(key(keyBatch, n)))
 	}
 	if len(j.decisions) > 0 {
-		ops = append(ops, storage.SetOperation(key(keyDecisions, j.next), j.decisions))
+		below := j.next
+		for n := range j.untaken {
+			below = min(below, n)
+		}
+		ops = append(ops, storage.SetOperation(key(keyDecisions, j.next), append(binary.BigEndian.AppendUint64(nil, below), j.decisions...)))
 	}
 	return ops
 }
 
-// load of the storage: how many batches and bytes are needed.
+// stats are how many batches and bytes are needed.
 func (j *journal) stats() (batches int, bytes int64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/processor"
 	"go.uber.org/zap"
@@ -42,6 +43,7 @@ type sampler struct {
 
 	stop       chan struct{}
 	background chan struct{} // closed when the goroutine has ended
+	handingOn pcommon.TraceID // the trace that upstream's loop is handing on for the first time, else zero; the loop's own
 	// Why the journal is not empty when everything is decided: set by the goroutine and by upstream's loop, read when they have ended.
 	unread, undelivered bool
 }
@@ -54,7 +56,7 @@ func newSampler(ctx context.Context, set processor.Settings, cfg *Config, next c
 	cpus := runtime.NumCPU() // as upstream does for its channel
 	s := &sampler{
 		cfg: cfg, id: set.ID, tel: tel, next: next, ledger: ledger.New(cpus),
-		journal: &journal{max: cfg.Journal.MaxBytes, live: map[uint64]int64{}},
+		journal: newJournal(cfg.Journal.MaxBytes),
 		slots:   make(chan struct{}, 2*cpus), stop: make(chan struct{}),
 	}
 	inner := cfg.Config
@@ -87,15 +89,11 @@ func (s *sampler) Start(ctx context.Context, host component.Host) (err error) {
 	if s.journal.client, err = storageclient.Open(ctx, host, s.cfg.Journal.Storage, s.id, s.tel.logger, ""); err != nil {
 		return err
 	}
-	if err := s.journal.load(ctx, func(id [16]byte, sampled bool) {
-		known := s.caches[0]
-		if sampled {
-			known = s.caches[1]
-		}
-		known.Cache.Put(id, cache.DecisionMetadata{})
-	}); err != nil {
+	known, err := s.journal.load(ctx)
+	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
+	s.remember(known)
 	if err := s.tel.observe(s.journal); err != nil {
 		return err
 	}
@@ -105,7 +103,7 @@ func (s *sampler) Start(ctx context.Context, host component.Host) (err error) {
 	s.background = make(chan struct{})
 	go func(from, to uint64) {
 		defer close(s.background)
-		s.unread = !s.replay(from, to)
+		s.unread = !s.replay(from, to, known)
 		s.tidy()
 	}(s.journal.first, s.journal.next)
 	return nil
@@ -121,8 +119,10 @@ func (s *sampler) Shutdown(ctx context.Context) error {
 	err := s.inner.Shutdown(ctx)
 	switch {
 	case s.cfg.Journal.KeepOnShutdown:
+		err = errors.Join(err, s.journal.tidy(ctx))
 		s.tel.logger.Info("traces that wait stay in the journal for the next start")
 	case s.unread || s.undelivered:
+		err = errors.Join(err, s.journal.tidy(ctx))
 		s.tel.logger.Warn("the journal keeps what it has for the next start", zap.Bool("replay_ended_early", s.unread), zap.Bool("refused_by_next", s.undelivered))
 	default:
 		if cleared := s.journal.clear(ctx); cleared != nil {
@@ -160,8 +160,9 @@ func (s *sampler) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
 
 func (s *sampler) hand(td ptrace.Traces, number uint64) error {
 	call := s.ledger.Begin(traceIDs(td))
-	defer s.ledger.End(call, number)
-	return s.inner.ConsumeTraces(context.Background(), td)
+	err := s.inner.ConsumeTraces(context.Background(), td)
+	s.journal.taken(s.ledger.End(call, number))
+	return err
 }
 
 func (s *sampler) tidy() {

@@ -11,8 +11,22 @@ import (
 	"go.uber.org/zap"
 )
 
-// replay hands upstream the batches that the process before has left. It says whether it came to the end.
-func (s *sampler) replay(from, to uint64) bool {
+// remember gives upstream the decisions of the process before, for spans that come late.
+func (s *sampler) remember(known map[half]decision) {
+	for h, d := range known {
+		var id pcommon.TraceID
+		copy(id[8:], h[:])
+		decisions := s.caches[0]
+		if d.sampled {
+			decisions = s.caches[1]
+		}
+		decisions.Cache.Put(id, cache.DecisionMetadata{})
+	}
+}
+
+// replay hands upstream the batches that the process before has left, but for spans on which its decisions have been carried out. It says
+// whether it came to the end.
+func (s *sampler) replay(from, to uint64, known map[half]decision) bool {
 	ctx := context.Background()
 	total := 0
 	for number := from; number < to; number++ {
@@ -37,6 +51,10 @@ func (s *sampler) replay(from, to uint64) bool {
 			s.journal.settle(number)
 			continue
 		}
+		if td = undecided(td, number, known); td.SpanCount() == 0 {
+			s.journal.settle(number)
+			continue
+		}
 		total += td.SpanCount()
 		s.tel.builder.ProcessorDurableTailSamplingReplayedSpans.Add(ctx, int64(td.SpanCount()))
 		_ = s.hand(td, number) // upstream never fails
@@ -45,6 +63,21 @@ func (s *sampler) replay(from, to uint64) bool {
 		s.tel.logger.Info("spans that waited when the process before ended wait again", zap.Int("spans", total))
 	}
 	return true
+}
+
+// undecided takes out of a batch what has been dealt with.
+func undecided(td ptrace.Traces, number uint64, known map[half]decision) ptrace.Traces {
+	td.ResourceSpans().RemoveIf(func(rs ptrace.ResourceSpans) bool {
+		rs.ScopeSpans().RemoveIf(func(ss ptrace.ScopeSpans) bool {
+			ss.Spans().RemoveIf(func(span ptrace.Span) bool {
+				d, ok := known[halfOf(span.TraceID())]
+				return ok && number < d.below
+			})
+			return ss.Spans().Len() == 0
+		})
+		return rs.ScopeSpans().Len() == 0
+	})
+	return td
 }
 
 // decisions is one of upstream's caches: what it is given is a decision.
@@ -61,26 +94,33 @@ func (d *decisions) Put(id pcommon.TraceID, metadata cache.DecisionMetadata) {
 }
 
 func (s *sampler) decided(id pcommon.TraceID, sampled bool) {
-	s.journal.decide(id, sampled)
+	if sampled {
+		s.handingOn = id
+	} else {
+		s.journal.carriedOut(id, false)
+	}
 	if settled := s.ledger.Decided(id, time.Now()); len(settled) > 0 {
 		s.journal.settle(settled...)
 	}
 }
 
-// deliver hands a kept trace on. Upstream would forget it after one attempt.
+// deliver hands a kept trace on, or spans of one that came late. Upstream would forget it after one attempt.
 func (s *sampler) deliver(ctx context.Context, td ptrace.Traces) error {
 	for {
 		err := s.next.ConsumeTraces(ctx, td)
-		if err == nil {
-			return nil
+		if err != nil {
+			s.tel.deliveryFailed(err)
 		}
-		s.tel.deliveryFailed(err)
-		if consumererror.IsPermanent(err) {
+		if err == nil || consumererror.IsPermanent(err) {
+			if !s.handingOn.IsEmpty() {
+				s.journal.carriedOut(s.handingOn, true)
+				s.handingOn = pcommon.TraceID{}
+			}
 			return err
 		}
 		select {
 		case <-s.stop:
-			s.undelivered = true
+			s.undelivered, s.handingOn = true, pcommon.TraceID{}
 			return err
 		case <-time.After(retryDelay):
 		}

@@ -48,5 +48,6 @@ func (c *Config) Validate() error {
 func (c *Config) shard(number int) *otlpexporter.Config {
 	one := c.Config
 	one.ClientConfig.Endpoint = strings.ReplaceAll(one.ClientConfig.Endpoint, placeholder, strconv.Itoa(number))
+	one.ClientConfig.Middlewares = withReconnect(one.ClientConfig.Middlewares)
 	return &one
 }

@@ -65,8 +65,9 @@ func (*router) Capabilities() consumer.Capabilities { return consumer.Capabiliti
 
 // Start starts the shards, and then sends on what waits in the queues of those that are no more.
 func (r *router) Start(ctx context.Context, host component.Host) error {
+	reconnecting := newHost(host)
 	for i, shard := range r.shards {
-		if err := r.start(ctx, host, shard); err != nil {
+		if err := r.start(ctx, reconnecting, shard); err != nil {
 			return fmt.Errorf("shard %d: %w", i, err)
 		}
 	}

@@ -30,7 +30,8 @@ type Ledger struct {
 	started  uint64              // the number of the last call
 	low      uint64              // calls up to this one have returned
 	returned map[uint64]struct{} // others that have
-	batches  []batch             // returned and not settled, in the order of their return
+	batches  []batch             // returned and not settled, in the order of their return: after never falls
+	taken    int                 // how many of them, from the front, End has said to be taken
 	barriers []barrier
 	newSince map[TraceID]uint64 // undecided trace: the call that brought it first
 	swept    int                // traces left by the last sweep
@@ -61,8 +62,9 @@ func (l *Ledger) Begin(traces func(yield func(TraceID) bool)) (call uint64) {
 	return l.started
 }
 
-// End is called when the sampler has returned. The number is the caller's name for the batch.
-func (l *Ledger) End(call, number uint64) {
+// End is called when the sampler has returned. The number is the caller's name for the batch. It returns the batches that are now known to
+// be taken: what happens to their traces from now on, happens to all their spans.
+func (l *Ledger) End(call, number uint64) (taken []uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.returned[call] = struct{}{}
@@ -74,6 +76,10 @@ func (l *Ledger) End(call, number uint64) {
 		delete(l.returned, l.low)
 	}
 	l.batches = append(l.batches, batch{number, call, l.started})
+	for ; l.taken < len(l.batches) && l.batches[l.taken].after+l.slots <= l.low; l.taken++ {
+		taken = append(taken, l.batches[l.taken].number)
+	}
+	return taken
 }
 
 // Decided is called by the sampler's loop when it has decided on a trace at a tick, before it hands the trace on. It returns the batches
@@ -102,15 +108,16 @@ func (l *Ledger) pass(first uint64) (settled []uint64) {
 	}
 	low := l.barriers[passed-1].low
 	l.barriers = slices.Delete(l.barriers, 0, passed)
+	n := 0
+	for ; n < len(l.batches) && l.batches[n].after+l.slots <= low; n++ {
+		settled = append(settled, l.batches[n].number)
+	}
+	l.batches = slices.Delete(l.batches, 0, n)
+	l.taken -= n
 	oldest := l.low + 1
-	l.batches = slices.DeleteFunc(l.batches, func(b batch) bool {
-		if b.after+l.slots <= low {
-			settled = append(settled, b.number)
-			return true
-		}
-		oldest = min(oldest, b.call)
-		return false
-	})
+	for i := range l.batches {
+		oldest = min(oldest, l.batches[i].call)
+	}
 	l.sweep(oldest)
 	return settled
 }
