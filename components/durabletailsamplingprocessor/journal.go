@@ -161,7 +161,7 @@ func (j *journal) tidy(ctx context.Context) error {
 func (j *journal) commit(ctx context.Context, ops ...*storage.Operation) error {
 	next := j.next + 1
 	first := j.first
-	for _, needed := j.live[first]; !needed && first < next; _, needed = j.live[first] {
+	for _, needed := j.live[first]; !needed && first < j.next; _, needed = j.live[first] {
 		ops = append(ops, storage.DeleteOperation(key(keyDecisions, first)))
 		first++
 	}

@@ -43,7 +43,7 @@ type sampler struct {
 
 	stop       chan struct{}
 	background chan struct{} // closed when the goroutine has ended
-	handingOn pcommon.TraceID // the trace that upstream's loop is handing on for the first time, else zero; the loop's own
+	handingOn *pcommon.TraceID // the trace that upstream's loop is handing on for the first time; the loop's own
 	// Why the journal is not empty when everything is decided: set by the goroutine and by upstream's loop, read when they have ended.
 	unread, undelivered bool
 }

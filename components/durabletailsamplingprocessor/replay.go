@@ -95,7 +95,7 @@ func (d *decisions) Put(id pcommon.TraceID, metadata cache.DecisionMetadata) {
 
 func (s *sampler) decided(id pcommon.TraceID, sampled bool) {
 	if sampled {
-		s.handingOn = id
+		s.handingOn = &id
 	} else {
 		s.journal.carriedOut(id, false)
 	}
@@ -112,15 +112,15 @@ func (s *sampler) deliver(ctx context.Context, td ptrace.Traces) error {
 			s.tel.deliveryFailed(err)
 		}
 		if err == nil || consumererror.IsPermanent(err) {
-			if !s.handingOn.IsEmpty() {
-				s.journal.carriedOut(s.handingOn, true)
-				s.handingOn = pcommon.TraceID{}
+			if s.handingOn != nil {
+				s.journal.carriedOut(*s.handingOn, true)
+				s.handingOn = nil
 			}
 			return err
 		}
 		select {
 		case <-s.stop:
-			s.undelivered, s.handingOn = true, pcommon.TraceID{}
+			s.undelivered, s.handingOn = true, nil
 			return err
 		case <-time.After(retryDelay):
 		}

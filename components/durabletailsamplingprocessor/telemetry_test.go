@@ -30,7 +30,7 @@ func TestRefuses(t *testing.T) {
 	tel := componenttest.NewTelemetry()
 	defer func() { require.NoError(t, tel.Shutdown(t.Context())) }()
 	d, b := newDisk(), &backend{spans: map[span]int{}}
-	s := startWith(t, tel.NewTelemetrySettings(), d, b, func(c *Config) { c.Journal.MaxBytes = 200 })
+	s := startWith(t, tel.NewTelemetrySettings(), d, b, func(c *Config) { c.Journal.MaxBytes = 120 })
 	require.NoError(t, s.ConsumeTraces(t.Context(), traces(span{1, 1})))
 	err := s.ConsumeTraces(t.Context(), traces(span{2, 1}, span{2, 2}, span{2, 3}, span{2, 4}))
 	require.ErrorIs(t, err, errFull)
@@ -50,7 +50,7 @@ func TestRefuses(t *testing.T) {
 	_, bytes := s.journal.stats()
 	metadatatest.AssertEqualProcessorDurableTailSamplingJournalBytes(t, tel, points(bytes), same)
 	assert.Positive(t, bytes)
-	assert.Less(t, bytes, int64(200))
+	assert.Less(t, bytes, int64(120))
 	require.NoError(t, s.Shutdown(t.Context()))
 }
 
