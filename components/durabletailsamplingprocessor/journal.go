@@ -32,7 +32,7 @@ type journal struct {
 	max    int64
 
 	mu          sync.Mutex
-	first, next uint64           // batches and decisions in the storage are numbered from first to below next
+	first, next uint64              // batches and decisions in the storage are numbered from first to below next
 	live        map[uint64]int64    // batches that are needed: bytes
 	untaken     map[uint64]struct{} // those of them of which the sampler may not have taken all spans yet
 	bytes       int64

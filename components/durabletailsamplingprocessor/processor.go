@@ -42,8 +42,8 @@ type sampler struct {
 	slots chan struct{}
 
 	stop       chan struct{}
-	background chan struct{} // closed when the goroutine has ended
-	handingOn *pcommon.TraceID // the trace that upstream's loop is handing on for the first time; the loop's own
+	background chan struct{}    // closed when the goroutine has ended
+	handingOn  *pcommon.TraceID // the trace that upstream's loop is handing on for the first time; the loop's own
 	// Why the journal is not empty when everything is decided: set by the goroutine and by upstream's loop, read when they have ended.
 	unread, undelivered bool
 }
