@@ -5,6 +5,7 @@ package e2e
 import (
 	"fmt"
 	"net"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -49,6 +50,7 @@ func startSamplingRig(t *testing.T, o rigOptions) *samplingRig {
 		r.addSampler(t)
 	}
 	if r.router == routerLoadBalancing {
+		r.k.ApplyFile(t, filepath.Join(harness.Root(t), "e2e", "testdata", "sampling", "loadbalancing-rbac.yaml"))
 		r.writeEndpoints(t, o.samplers)
 	}
 	for i := range r.gateways {
@@ -71,10 +73,8 @@ func (r *samplingRig) addSampler(t *testing.T) {
 // startGateway starts a gateway, or starts it again with another number of replicas, on its ports and its state.
 func (r *samplingRig) startGateway(t *testing.T, i, replicas int) {
 	t.Helper()
-	env := map[string]string{
-		"SAMPLING_ENDPOINT": strings.TrimSuffix(netns.Addr(t, 10), "0") + "%d:4317",
-		"SAMPLING_REPLICAS": strconv.Itoa(replicas),
-	}
+	env := samplingEndpoint(t)
+	env["SAMPLING_REPLICAS"] = strconv.Itoa(replicas)
 	state := ""
 	if before := r.gateways[i]; before != nil {
 		before.Stop(t)
@@ -86,6 +86,36 @@ func (r *samplingRig) startGateway(t *testing.T, i, replicas int) {
 		Name: fmt.Sprintf("sluice-gateway-%d", i), Profile: "gateway", Backends: []string{"backends/lgtm", r.router}, StateDir: state,
 		Env: tiers.With(tiers.With(tiers.ToSink(t, r.other), r.env), env),
 	})
+}
+
+// samplingEndpoint tells a gateway where the samplers are: 10.99.0.10 and up.
+func samplingEndpoint(t *testing.T) map[string]string {
+	t.Helper()
+	return map[string]string{"SAMPLING_ENDPOINT": strings.TrimSuffix(netns.Addr(t, 10), "0") + "%d:4317"}
+}
+
+// samplingEndpoints is what the controller of EndpointSlices would write for the sampling tier's Service.
+const samplingEndpoints = `
+apiVersion: v1
+kind: Service
+metadata: {name: sluice-sampling, namespace: sluice}
+spec: {clusterIP: None, ports: [{name: otlp-grpc, port: 4317}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: sluice-sampling-1, namespace: sluice, labels: {kubernetes.io/service-name: sluice-sampling}}
+addressType: IPv4
+ports: [{name: otlp-grpc, port: 4317}]
+endpoints:
+`
+
+// endpointSlice is that of these addresses.
+func endpointSlice(addresses ...string) string {
+	var endpoints strings.Builder
+	for _, address := range addresses {
+		fmt.Fprintf(&endpoints, "- {addresses: [%s], conditions: {ready: true}}\n", address)
+	}
+	return samplingEndpoints + endpoints.String()
 }
 
 func (r *samplingRig) writeEndpoints(t *testing.T, replicas int) {

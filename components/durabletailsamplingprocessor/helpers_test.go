@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/tailsamplingprocessor"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
@@ -220,19 +219,6 @@ func startWith(t testing.TB, tel component.TelemetrySettings, d *disk, next cons
 	require.NoError(t, err)
 	require.NoError(t, p.Start(context.Background(), d))
 	return p.(*sampler)
-}
-
-// upstreamAlone is the same without a journal.
-func upstreamAlone(t testing.TB, next consumer.Traces) consumer.Traces {
-	t.Helper()
-	cfg, err := config(t, shippedLike)
-	require.NoError(t, err)
-	f := tailsamplingprocessor.NewFactory()
-	p, err := f.CreateTraces(context.Background(), processortest.NewNopSettings(f.Type()), &cfg.Config, next)
-	require.NoError(t, err)
-	require.NoError(t, p.Start(context.Background(), componenttest.NewNopHost()))
-	t.Cleanup(func() { require.NoError(t, p.Shutdown(context.Background())) })
-	return p
 }
 
 const tick = 100 * time.Millisecond
