@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
 )
 
 // cast is who is hit in the tests of this package.
@@ -65,4 +67,16 @@ func (r *rig) hit(round Round) {
 	}
 	c.Restart(r.t)
 	r.note("%s is back", round.Victim)
+}
+
+// The same on what the field runs: for the table, and to see that the rig finds what is lost.
+func TestKillStock(t *testing.T) {
+	r := startRig(t, stock(), nil)
+	r.write()
+	r.kill(Plan(r.seed, rounds(t), []syscall.Signal{syscall.SIGKILL}, cast))
+	for _, y := range r.settle().Tallies {
+		if y.Signal == "log lines" || y.Signal == "pushed samples" {
+			assert.Positive(t, y.Lost, "%s: the stock shape loses none any more, or the rig finds none", y.Signal)
+		}
+	}
 }

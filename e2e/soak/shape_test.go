@@ -49,3 +49,13 @@ var impatient = map[string]string{
 	"sampling": "exporters: {otlp_http/prometheus: " + soon + ", otlp_grpc/traces: " + soon + "}",
 	"scraper":  "exporters: {otlp_http/prometheus: " + soon + "}",
 }
+
+// stock is the same binary as the field runs its upstream components: stock/*.yaml.
+func stock() shape {
+	return shape{name: "stock", patience: 45 * time.Second, tier: func(profile string) tiers.Tier {
+		return tiers.Tier{
+			Configs: []string{"e2e/soak/stock/" + profile + ".yaml"},
+			Gates:   []string{"-stanza.synchronousLogEmitter"}, // ours switches it on
+		}
+	}}
+}
