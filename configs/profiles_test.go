@@ -254,7 +254,7 @@ func TestFilesAreReadWithoutLoss(t *testing.T) {
 		f := load(t, path)
 		filelog := f.Receivers["filelog"]
 		assert.Equal(t, "beginning", filelog["start_at"], path)
-		assert.Equal(t, "file_storage", filelog["storage"], path)
+		assert.Equal(t, "durable_storage", filelog["storage"], path)
 		assert.NotContains(t, filelog, "max_batches", path)
 		assert.NotContains(t, filelog, "operators", "%s: they have a queue in memory", path)
 		assert.Equal(t, true, filelog["include_file_path"], path)
@@ -262,7 +262,7 @@ func TestFilesAreReadWithoutLoss(t *testing.T) {
 		assert.Equal(t, "utf-8-raw", filelog["encoding"], path)
 		assert.Equal(t, true, filelog["preserve_leading_whitespaces"], path)
 		assert.Equal(t, true, filelog["preserve_trailing_whitespaces"], path)
-		assert.Equal(t, "file_storage", f.Processors["containerlog"]["storage"], path)
+		assert.Equal(t, "durable_storage", f.Processors["containerlog"]["storage"], path)
 		// One pipeline: a sibling would be sent its records again whenever the other refused.
 		for name, p := range f.Service.Pipelines {
 			assert.Equal(t, name == "logs/files", slices.Contains(p.Receivers, "filelog"), "%s: %s", path, name)
@@ -291,7 +291,7 @@ func TestEveryExporterHasAQueueOnDiskAndRetriesForEver(t *testing.T) {
 			assert.Equal(t, "0s", at(e, "retry_on_failure", "max_elapsed_time"), "%s: the default drops after 5m", where)
 			queue := at(e, "sending_queue")
 			assert.Equal(t, true, at(queue, "enabled"), where)
-			assert.Equal(t, "file_storage", at(queue, "storage"), where)
+			assert.Equal(t, "durable_storage", at(queue, "storage"), where)
 			assert.Equal(t, "bytes", at(queue, "sizer"), where)
 			assert.Equal(t, "bytes", at(queue, "batch", "sizer"), where)
 			most, _ := at(queue, "batch", "max_size").(int)
@@ -300,7 +300,7 @@ func TestEveryExporterHasAQueueOnDiskAndRetriesForEver(t *testing.T) {
 		}
 	}
 	for _, f := range tiers(t) {
-		assert.Contains(t, f.Service.Extensions, "file_storage", f.path)
+		assert.Contains(t, f.Service.Extensions, "durable_storage", f.path)
 		assert.Empty(t, f.Exporters, "%s: exporters belong to backends/", f.path)
 	}
 }

@@ -16,7 +16,7 @@ func Open(
 	ctx context.Context, host component.Host, id *component.ID, self component.ID, logger *zap.Logger, loses string,
 ) (storage.Client, error) {
 	if id == nil {
-		logger.Warn("no storage is set: " + loses + "; set storage to a file_storage extension")
+		logger.Warn("no storage is set: " + loses + "; set storage to a durable_storage extension")
 		return nil, nil
 	}
 	ext, ok := host.GetExtensions()[*id]
@@ -25,7 +25,7 @@ func Open(
 	}
 	provider, ok := ext.(storage.Extension)
 	if !ok {
-		return nil, fmt.Errorf("storage: extension %q keeps nothing; use file_storage", id)
+		return nil, fmt.Errorf("storage: extension %q keeps nothing; use durable_storage", id)
 	}
 	client, err := provider.GetClient(ctx, component.KindProcessor, self, "")
 	if err != nil {
