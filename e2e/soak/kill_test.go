@@ -75,7 +75,7 @@ func TestKillStock(t *testing.T) {
 	r.write()
 	r.kill(Plan(r.seed, rounds(t), []syscall.Signal{syscall.SIGKILL}, cast))
 	for _, y := range r.settle().Tallies {
-		if y.Signal == "log lines" || y.Signal == "pushed samples" {
+		if y.Signal == logLines || y.Signal == pushedSamples {
 			assert.Positive(t, y.Lost, "%s: the stock shape loses none any more, or the rig finds none", y.Signal)
 		}
 	}

@@ -20,6 +20,7 @@ func (k key) String() string { return fmt.Sprintf("writer %d, value %d", k.write
 // a scrape; but the scraper asks again only when it has given the last one away, so that its next request acknowledges it.
 type page struct {
 	mu      sync.Mutex
+	closed  bool
 	served  int
 	unsure  map[int]string // number: client whose last scrape it is
 	last    map[string]int // client: number
@@ -35,6 +36,11 @@ func servePage(lis net.Listener) *page {
 
 func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
 	p.served++
 	n := p.served
 	// A new connection is a new scraper, or may be.
@@ -51,6 +57,13 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4")
 	_, _ = w.Write([]byte(b.String()))
+}
+
+// close gives no samples any more. Whether the last ones were taken stays open.
+func (p *page) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
 }
 
 // written is how many samples were served.

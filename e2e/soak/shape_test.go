@@ -24,7 +24,7 @@ func shipped() shape {
 	if full() {
 		return s
 	}
-	s.patience = 30 * time.Second
+	s.patience = 20 * time.Second
 	long := s.tier
 	s.tier = func(profile string) tiers.Tier {
 		tier := long(profile)

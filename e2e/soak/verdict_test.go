@@ -20,6 +20,12 @@ import (
 	"github.com/sluice-otel/sluice/e2e/podlogs"
 )
 
+// Names of the signals.
+const (
+	logLines, spans               = "log lines", "spans"
+	pushedSamples, scrapedSamples = "pushed samples", "scraped samples"
+)
+
 // signal is one way from a writer to a store.
 type signal struct {
 	name   string
@@ -41,16 +47,16 @@ func (r *rig) signals() []signal {
 		}
 	}
 	return []signal{
-		{"log lines", true, func() int { return total(w.fleet.Counts()) }, r.lokiCount, r.logs},
-		{"spans", true, func() int { return len(w.spans.Spans()) }, func() int {
+		{logLines, true, func() int { return total(w.fleet.Counts()) }, r.lokiCount, r.logs},
+		{spans, true, func() int { return len(w.spans.Spans()) }, func() int {
 			return int(r.jaeger.Counted(r.t, "jaeger_collector_spans_saved_by_svc_total"))
 		}, r.spans},
-		{"pushed samples", false, func() int { return len(w.pushedAndTaken()) }, prometheus("soak_pushed_total"), func() Tally {
+		{pushedSamples, false, func() int { return len(w.pushedAndTaken()) }, prometheus("soak_pushed_total"), func() Tally {
 			y := Count(w.pushedAndTaken(), r.samples("soak_pushed_total"), key.String)
 			y.Written = w.pushed * pageSeries
 			return y
 		}},
-		{"scraped samples", false, func() int { return len(w.page.acknowledged()) }, prometheus("soak_scraped_total"), func() Tally {
+		{scrapedSamples, false, func() int { return len(w.page.acknowledged()) }, prometheus("soak_scraped_total"), func() Tally {
 			y := Count(w.page.acknowledged(), r.samples("soak_scraped_total"), key.String)
 			y.Written = w.page.written()
 			return y
@@ -143,6 +149,7 @@ func (r *rig) settle() *Report {
 		require.NoError(r.t, r.networks[name].Heal())
 	}
 	require.NoError(r.t, r.writers.stop())
+	r.writers.page.close()
 	require.NoError(r.t, r.writers.fleet.Finish())
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
