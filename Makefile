@@ -36,7 +36,7 @@ test: build ## Unit tests, race tests of our packages, the binary under every sh
 	go run ./e2e/backends/cmd/build etcd kube-apiserver kubectl
 	go test -tags e2e -count=1 -timeout 10m ./e2e/smoke
 
-e2e: browser build ## End to end on real servers and in a browser (root, or unprivileged user namespaces)
+e2e: browser victoria-metrics build ## End to end on real servers and in a browser (root, or unprivileged user namespaces)
 	go run ./e2e/backends/cmd/build
 	go test -tags e2e -count=1 -timeout 30m -p 1 ./e2e ./e2e/backends ./e2e/bench ./e2e/harness \
 		./components/cardinalitylimiterprocessor/internal/page ./components/lokihintprocessor/internal/lokimodel ./components/lokihintprocessor/cmd/lokihint
@@ -45,6 +45,10 @@ e2e: browser build ## End to end on real servers and in a browser (root, or unpr
 .PHONY: browser
 browser:
 	@command -v chromium chromium-browser google-chrome >/dev/null || { echo 'no browser, which tests of the limiter page need: apt-get install --no-install-recommends chromium fonts-dejavu-core'; exit 1; }
+
+.PHONY: victoria-metrics
+victoria-metrics:
+	@command -v victoria-metrics >/dev/null || { echo 'no VictoriaMetrics, which tests of remote write need: apt-get install --no-install-recommends victoria-metrics (and stop its service)'; exit 1; }
 
 FUZZTIME ?= 10s
 fuzz: ## Fuzz every parser and every state machine, each for FUZZTIME (10s)

@@ -278,10 +278,8 @@ func TestEveryExporterHasAQueueOnDiskAndRetriesForEver(t *testing.T) {
 			switch kind(id) {
 			case "debug": // nothing is kept
 				continue
-			case "prometheusremotewrite": // cannot; its header says so
-				assert.NotContains(t, e, "sending_queue", where)
-				assert.Contains(t, f.header, "not durable", where)
-				continue
+			case "remote_write":
+				assert.NotContains(t, at(e, "sending_queue"), "num_consumers", "%s: its default is 1, requests must not overtake each other", where)
 			case "loadbalancing":
 				assert.Equal(t, false, at(e, "protocol", "otlp", "sending_queue", "enabled"), "%s: queues per replica are in memory", where)
 				assert.Equal(t, false, at(e, "protocol", "otlp", "retry_on_failure", "enabled"), where)

@@ -14,10 +14,10 @@ import (
 	"github.com/sluice-otel/sluice/components/durablestorageextension/internal/store"
 )
 
-// What an exporter's queue says when it has read or delivered an item is written with the next item, or after lateFor, or when it is more than
-// maxLate keys. A process that dies before that delivers again what it had delivered meanwhile.
+// What an exporter's queue says when it has delivered an item is written with the next item, or after lateFor, or when it is more than maxLate
+// keys. A process that dies before that delivers again what it had delivered meanwhile. That an item was read is never in a hurry.
 const (
-	lateFor = 100 * time.Millisecond
+	lateFor = 10 * time.Millisecond
 	maxLate = 4096
 )
 
@@ -135,13 +135,17 @@ func (c *client) read(ctx context.Context, key string) ([]byte, error) {
 
 // merge leaves changes for later.
 func (c *client) merge(ctx context.Context, changes map[string][]byte) {
+	delivered := false
 	for key, value := range changes {
 		c.late[key] = value
+		delivered = delivered || value == nil
 	}
 	if len(c.late) > maxLate && c.write(ctx, nil) == nil {
 		return
 	}
-	c.arm(lateFor)
+	if delivered {
+		c.arm(lateFor)
+	}
 }
 
 func (c *client) flush() {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -198,7 +199,7 @@ func TestQueueGame(t *testing.T) {
 			b := newBackend(r.IntN(2) == 0)
 			exp := start(t, dir, b, 1+r.IntN(4), nil)
 			for range r.IntN(40) {
-				require.NoError(t, exp.ConsumeTraces(t.Context(), spans(fmt.Sprint(taken))))
+				require.NoError(t, exp.ConsumeTraces(t.Context(), spans(strconv.Itoa(taken))))
 				taken++
 				if r.IntN(10) == 0 {
 					b.set(r.IntN(2) == 0)
@@ -250,7 +251,9 @@ func TestDamagedQueue(t *testing.T) {
 		require.EventuallyWithT(t, func(c *assert.CollectT) {
 			counted := counts(t, tel)
 			assert.Positive(c, counted["record"], "%s", name)
-			assert.Equal(c, int64(100), int64(len(b.names()))+counted["item"]+counted["record"]*boolInt(counted["item"] == 0), "%s: %v", name, counted)
+			lost := 100 - int64(len(b.names()))
+			assert.LessOrEqual(c, lost, counted["item"]+counted["record"], "%s: %v", name, counted)
+			assert.LessOrEqual(c, counted["item"], lost, "%s: %v", name, counted)
 		}, 20*time.Second, 10*time.Millisecond)
 		for _, got := range b.names() {
 			assert.Contains(t, names(0, 100), got)
@@ -268,13 +271,6 @@ func TestDamagedQueue(t *testing.T) {
 		return content
 	})
 	f("the second half", func(_ string, content []byte) []byte { return content[:len(content)/2] })
-}
-
-func boolInt(b bool) int64 {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // counts are those of what is damaged.

@@ -47,12 +47,12 @@ func appendRecord(b []byte, seed, number uint64, writes []Write, placed func(w W
 		}
 		placed(w, len(b)-len(w.Value))
 	}
-	body := b[start+headerSize:]
-	h := append(b[start:start], magic...)
-	h = binary.LittleEndian.AppendUint32(h, uint32(len(body))) //nolint:gosec // Apply bounds it
-	h = binary.LittleEndian.AppendUint64(h, number)
-	h = binary.LittleEndian.AppendUint32(h, checksum(body))
-	binary.LittleEndian.AppendUint32(h, headerSum(seed, h))
+	h, body := b[start:start+headerSize], b[start+headerSize:]
+	copy(h, magic)
+	binary.LittleEndian.PutUint32(h[4:], uint32(len(body))) //nolint:gosec // Apply bounds it
+	binary.LittleEndian.PutUint64(h[8:], number)
+	binary.LittleEndian.PutUint32(h[16:], checksum(body))
+	binary.LittleEndian.PutUint32(h[20:], headerSum(seed, h[:20]))
 	return b
 }
 
