@@ -28,6 +28,7 @@ func TestFullDisk(t *testing.T) {
 		state[name] = volumes[name].Dir
 	}
 	r := startRig(t, shipped(), state)
+	r.patience = 10 * time.Second // what was refused for good does not come; what waits is tried again every second
 	r.write()
 	time.Sleep(3 * time.Second)
 	// From the end to the beginning: who is told that the next tier is full has not yet a full volume, too.

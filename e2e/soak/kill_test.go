@@ -13,7 +13,7 @@ import (
 // cast is who is hit in the tests of this package.
 var cast = Cast{
 	Tiers:    []string{agentTier, gateway0, gateway1, scraperTier},
-	Backends: []string{prometheusName, lokiName, jaegerName},
+	Backends: []string{prometheusName, lokiName, jaegerName, victoriaName},
 	Networks: []string{gatewayNet, samplingNet0, samplingNet1},
 }
 
@@ -21,7 +21,7 @@ var cast = Cast{
 func TestKill(t *testing.T) {
 	r := startRig(t, shipped(), nil)
 	r.write()
-	r.kill(Plan(r.seed, rounds(t), []syscall.Signal{syscall.SIGKILL}, cast))
+	r.kill(Plan(r.seed, rounds(t), calm(), []syscall.Signal{syscall.SIGKILL}, cast))
 	r.assertWhole(r.settle())
 }
 
@@ -73,7 +73,7 @@ func (r *rig) hit(round Round) {
 func TestKillStock(t *testing.T) {
 	r := startRig(t, stock(), nil)
 	r.write()
-	r.kill(Plan(r.seed, rounds(t), []syscall.Signal{syscall.SIGKILL}, cast))
+	r.kill(Plan(r.seed, rounds(t), calm(), []syscall.Signal{syscall.SIGKILL}, cast))
 	for _, y := range r.settle().Tallies {
 		if y.Signal == logLines || y.Signal == pushedSamples {
 			assert.Positive(t, y.Lost, "%s: the stock shape loses none any more, or the rig finds none", y.Signal)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -24,6 +25,23 @@ func rounds(t *testing.T) int {
 	n, err := strconv.Atoi(fromEnv("SLUICE_SOAK_ROUNDS", otherwise))
 	require.NoError(t, err, "SLUICE_SOAK_ROUNDS")
 	return n
+}
+
+// calm is how long a round is quiet at most.
+func calm() time.Duration {
+	if full() {
+		return 8 * time.Second
+	}
+	return 2 * time.Second
+}
+
+// mostTwice is how many percent may be stored twice. Each kill may repeat what its victim delivered in the last moment: in the short form
+// somebody dies every four seconds.
+func mostTwice() float64 {
+	if full() {
+		return 1
+	}
+	return 5
 }
 
 // seedOf makes a run's choices those of an earlier one. What the clock has a part in stays as it comes.

@@ -24,7 +24,7 @@ type watched struct {
 var atBackends = []watched{
 	{[]string{gateway0, gateway1}, "otlp_http/loki", "otelcol_exporter_sent_log_records", "otelcol_exporter_send_failed_log_records", "otelcol_exporter_enqueue_failed_log_records"},
 	{[]string{gateway0, gateway1}, "otlp_http/prometheus", "otelcol_exporter_sent_metric_points", "otelcol_exporter_send_failed_metric_points", "otelcol_exporter_enqueue_failed_metric_points"},
-	{[]string{scraperTier}, "otlp_http/prometheus", "otelcol_exporter_sent_metric_points", "otelcol_exporter_send_failed_metric_points", "otelcol_exporter_enqueue_failed_metric_points"},
+	{[]string{scraperTier}, "remote_write", "otelcol_exporter_sent_metric_points", "otelcol_exporter_send_failed_metric_points", "otelcol_exporter_enqueue_failed_metric_points"},
 	{[]string{sampling0, sampling1}, "otlp_grpc/traces", "otelcol_exporter_sent_spans", "otelcol_exporter_send_failed_spans", "otelcol_exporter_enqueue_failed_spans"},
 }
 
@@ -54,7 +54,7 @@ func TestOutage(t *testing.T) {
 	r := startRig(t, shipped(), nil)
 	r.write()
 	time.Sleep(3 * time.Second)
-	all := []string{prometheusName, lokiName, jaegerName}
+	all := cast.Backends
 	var sent, size []float64
 	for i, trouble := range []string{"refuses", "answers 503", "answers 429"} {
 		for _, backend := range all {

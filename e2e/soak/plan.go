@@ -43,8 +43,8 @@ type Cast struct {
 	Networks []string
 }
 
-// Plan is the schedule of a seed: the same each time for the same cast.
-func Plan(seed uint64, rounds int, signals []syscall.Signal, cast Cast) []Round {
+// Plan is the schedule of a seed: the same each time for the same cast. A signal comes at most calm after the round has begun.
+func Plan(seed uint64, rounds int, calm time.Duration, signals []syscall.Signal, cast Cast) []Round {
 	pick := rand.New(rand.NewPCG(seed, 7))
 	between := func(least, most time.Duration) time.Duration {
 		return (least + time.Duration(pick.Int64N(int64(most-least)))).Round(time.Millisecond)
@@ -58,7 +58,7 @@ func Plan(seed uint64, rounds int, signals []syscall.Signal, cast Cast) []Round 
 		}
 		r := Round{
 			Victim: cast.Tiers[order[0]], Signal: signals[pick.IntN(len(signals))],
-			Before: between(500*time.Millisecond, 2*time.Second), Down: between(0, 1500*time.Millisecond),
+			Before: between(calm/4, calm), Down: between(0, 1500*time.Millisecond),
 		}
 		order = order[1:]
 		if pick.IntN(100) < 40 {

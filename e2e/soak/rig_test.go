@@ -28,11 +28,11 @@ func TestMain(m *testing.M) {
 
 // Names of those who can be hit.
 const (
-	agentTier, scraperTier                           = "agent", "scraper"
-	gateway0, gateway1                               = "gateway-0", "gateway-1"
-	sampling0, sampling1                             = "sampling-0", "sampling-1"
-	prometheusName, lokiName, jaegerName, gatewayNet = "Prometheus", "Loki", "Jaeger", "the network to the gateways"
-	samplingNet0, samplingNet1                       = "the network to sampling-0", "the network to sampling-1"
+	agentTier, scraperTier                                         = "agent", "scraper"
+	gateway0, gateway1                                             = "gateway-0", "gateway-1"
+	sampling0, sampling1                                           = "sampling-0", "sampling-1"
+	prometheusName, lokiName, jaegerName, victoriaName, gatewayNet = "Prometheus", "Loki", "Jaeger", "VictoriaMetrics", "the network to the gateways"
+	samplingNet0, samplingNet1                                     = "the network to sampling-0", "the network to sampling-1"
 )
 
 // rig is one cluster: real backends, each behind a Front; the tiers; what writes.
@@ -45,6 +45,7 @@ type rig struct {
 	prometheus *backends.Prometheus
 	loki       *backends.Loki
 	jaeger     *backends.Jaeger
+	victoria   *backends.VictoriaMetrics
 	fronts     map[string]*Front
 	networks   map[string]*Service
 	collectors map[string]*harness.Collector
@@ -74,7 +75,10 @@ func startRig(t *testing.T, s shape, state map[string]string) *rig {
 	r.prometheus = backends.StartPrometheus(t, prometheusConfig)
 	r.loki = backends.StartLoki(t, backends.LokiOptions{})
 	r.jaeger = backends.StartJaeger(t)
-	for name, target := range map[string]string{prometheusName: r.prometheus.URL, lokiName: r.loki.URL, jaegerName: r.jaeger.OTLP} {
+	r.victoria = backends.StartVictoriaMetrics(t)
+	for name, target := range map[string]string{
+		prometheusName: r.prometheus.URL, lokiName: r.loki.URL, jaegerName: r.jaeger.OTLP, victoriaName: r.victoria.URL,
+	} {
 		f, err := NewFront(strings.TrimPrefix(target, "http://"))
 		require.NoError(t, err)
 		t.Cleanup(f.Refuse)
@@ -106,8 +110,8 @@ func (r *rig) startTiers(logs map[string]string) {
 		// The replica's address belongs to the network before it.
 		listen := net.JoinHostPort("127.0.0.1", strconv.Itoa(proc.FreePorts(t, 1)[0]))
 		network := []string{samplingNet0, samplingNet1}[i]
-		r.network(network, net.JoinHostPort(netns.Addr(t, 11+i), "4317"), listen)
-		replicas = append(replicas, netns.Addr(t, 11+i))
+		r.network(network, net.JoinHostPort(netns.Addr(t, 10+i), "4317"), listen)
+		replicas = append(replicas, netns.Addr(t, 10+i))
 		r.tier(name, tiers.With(metrics, map[string]string{
 			"OTLP_GRPC_ENDPOINT": listen, "TRACES_ENDPOINT": r.fronts[jaegerName].Addr, "POD_NAME": "sluice-" + name,
 			"SAMPLING_PERCENT": "100", "SAMPLING_DECISION_WAIT": "2s", "SPANMETRICS_INTERVAL": "15s",
@@ -121,7 +125,10 @@ func (r *rig) startTiers(logs map[string]string) {
 	}
 	service := r.network(gatewayNet, net.JoinHostPort(netns.Addr(t, 20), "4317"), gateways...)
 	r.tier(agentTier, tiers.With(logs, map[string]string{"GATEWAY_ENDPOINT": service.Addr}))
-	r.tier(scraperTier, tiers.With(metrics, map[string]string{"SCRAPE_INTERVAL": "1s", "SCRAPE_RECEIVERS": "[prometheus, otlp]"}))
+	// By remote write: the gateways write OTLP to Prometheus.
+	r.tier(scraperTier, map[string]string{
+		"SCRAPE_INTERVAL": "1s", "SCRAPE_RECEIVERS": "[prometheus, otlp]", "VICTORIAMETRICS_URL": "http://" + r.fronts[victoriaName].Addr,
+	})
 }
 
 func (r *rig) network(name, addr string, targets ...string) *Service {

@@ -38,7 +38,7 @@ var backendsOf = map[string][]string{
 	"agent":    {"backends/to-gateway"},
 	"gateway":  {"backends/lgtm", "backends/to-sampling"},
 	"sampling": {"backends/lgtm"},
-	"scraper":  {"backends/lgtm"},
+	"scraper":  {"backends/victoria"},
 }
 
 const soon = "{retry_on_failure: {initial_interval: 200ms, max_interval: 1s}}"
@@ -47,7 +47,7 @@ var impatient = map[string]string{
 	"agent":    "exporters: {otlp_grpc/gateway_logs: " + soon + ", otlp_grpc/gateway_metrics: " + soon + ", otlp_grpc/gateway_traces: " + soon + "}",
 	"gateway":  "exporters: {otlp_http/prometheus: " + soon + ", otlp_http/loki: " + soon + ", loadbalancing: " + soon + "}",
 	"sampling": "exporters: {otlp_http/prometheus: " + soon + ", otlp_grpc/traces: " + soon + "}",
-	"scraper":  "exporters: {otlp_http/prometheus: " + soon + "}",
+	"scraper":  "exporters: {remote_write: " + soon + "}",
 }
 
 // stock is the same binary as the field runs its upstream components: stock/*.yaml.
