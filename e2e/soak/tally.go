@@ -80,9 +80,8 @@ func (r *Report) WriteTo(w io.Writer) (int64, error) {
 			y.Signal, y.Written, y.Acknowledged, y.Stored, y.Lost, y.LostPercent(), copies, drain)
 	}
 	for _, note := range r.Notes {
-		fmt.Fprintf(&b, "\n%s", note)
+		fmt.Fprintf(&b, "\n%s\n", note)
 	}
-	b.WriteString("\n")
 	n, err := io.WriteString(w, b.String())
 	return int64(n), err
 }

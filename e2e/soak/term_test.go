@@ -7,7 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"syscall"
+	"sync"
 	"testing"
 	"time"
 
@@ -54,16 +54,22 @@ func TestTermination(t *testing.T) {
 func (r *rig) terminate() {
 	r.t.Helper()
 	r.note("SIGTERM to everybody")
-	for _, c := range r.collectors {
-		c.Proc.Signal(syscall.SIGTERM)
+	start := time.Now()
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for name, c := range r.collectors {
+		all.Go(func() {
+			err := c.Proc.Stop()
+			mu.Lock()
+			defer mu.Unlock()
+			r.note("%s is gone after %s", name, time.Since(start).Round(time.Millisecond))
+			if err != nil {
+				r.notes = append(r.notes, fmt.Sprintf("%s did not stop by itself with full queues within 15 s, and was killed.", name))
+			}
+		})
 	}
-	for _, name := range slices.Sorted(maps.Keys(r.collectors)) {
-		start := time.Now()
-		if err := r.collectors[name].Proc.Stop(); err != nil {
-			r.notes = append(r.notes, fmt.Sprintf("%s did not stop by itself with full queues: %v.", name, err))
-		}
-		r.note("%s is gone, %s after the one before", name, time.Since(start).Round(time.Millisecond))
-	}
+	all.Wait()
+	slices.Sort(r.notes)
 	for _, name := range slices.Sorted(maps.Keys(r.collectors)) {
 		r.collectors[name].Launch(r.t)
 	}

@@ -219,7 +219,9 @@ func (r *rig) await() []Tally {
 func (r *rig) print(report *Report) {
 	r.t.Helper()
 	var b bytes.Buffer
-	_, _ = report.WriteTo(&b)
+	_, err := report.WriteTo(&b)
+	require.NoError(r.t, err)
+	b.WriteString("\n")
 	r.t.Logf("\n%s", b.String())
 	path := os.Getenv("SLUICE_SOAK_REPORT")
 	if path == "" {
