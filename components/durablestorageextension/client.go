@@ -22,7 +22,7 @@ import (
 const (
 	lateFor    = 10 * time.Millisecond
 	maxLate    = 4096
-	retryAfter = time.Second
+	retryAfter = 250 * time.Millisecond
 )
 
 var (
@@ -167,13 +167,13 @@ func (c *client) merge(ctx context.Context, changes map[string][]byte) {
 func (c *client) flush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.timer = nil
-	if c.closed || len(c.late)+len(c.gone) == 0 {
-		return
-	}
-	if c.write(context.Background(), nil) != nil {
+	again := lateFor
+	if !c.closed && len(c.late)+len(c.gone) > 0 && c.write(context.Background(), nil) != nil {
 		c.release(context.Background())
+		again = retryAfter
 	}
+	c.timer = nil
+	c.arm(again)
 }
 
 // write makes changes and what was left for later, all or nothing, but for deletions, of which it makes not more than maxLate: after a full volume
@@ -200,8 +200,8 @@ func (c *client) write(ctx context.Context, changes map[string][]byte) error {
 		c.failed(ctx, err, "Cannot write: new data is refused, retryably, what is stored stays; is the volume full?")
 		if c.failing = true; c.queue {
 			c.skip(changes)
+			c.arm(lateFor) // that is less, there may be room for it
 		}
-		c.arm(retryAfter)
 		return fmt.Errorf("durable_storage cannot write to %s: %w", c.path, err)
 	}
 	c.failing = false
