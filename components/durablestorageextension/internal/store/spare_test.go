@@ -197,3 +197,19 @@ func TestUnreadable(t *testing.T) {
 	whole := []byte("whole")
 	assert.Equal(t, whole, readAll(badSector{whole}, 5))
 }
+
+// After a large queue memory is that of a small one.
+func TestMemoryIsGivenBack(t *testing.T) {
+	s, _ := open(t, t.TempDir())
+	const items = 20_000
+	for n := range items {
+		require.NoError(t, s.Apply([]Write{{strconv.Itoa(n), make([]byte, 100)}}))
+	}
+	assert.Equal(t, items, s.most)
+	for n := range items {
+		require.NoError(t, s.Apply([]Write{{strconv.Itoa(n), nil}}))
+	}
+	assert.Less(t, s.most, items/3)
+	require.NoError(t, s.Apply([]Write{{"a", []byte("1")}}))
+	assert.Equal(t, map[string]string{"a": "1"}, content(t, s))
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -44,6 +45,7 @@ type Store struct {
 	number   uint64   // of the last record
 	segments []*segment
 	places   map[string]place
+	most     int   // how many places there were; a map does not get smaller by itself
 	live     int64 // bytes of keys and values that are there
 	buffer   []byte
 	spare    int64 // size of the file that is set aside; 0: there is none
@@ -286,6 +288,7 @@ func (s *Store) put(g *segment, w Write, at int64) {
 		return
 	}
 	s.places[w.Key] = place{in: g, at: at, length: len(w.Value), sum: checksum(w.Value)}
+	s.most = max(s.most, len(s.places))
 	g.keys++
 	s.live += int64(len(w.Key) + len(w.Value))
 }
@@ -341,5 +344,8 @@ func (s *Store) removeDead() {
 		_ = oldest.file.Close()
 		s.retry = 0
 		s.makeSpare()
+		if s.most > 1<<12 && len(s.places) < s.most/4 {
+			s.places, s.most = maps.Collect(maps.All(s.places)), len(s.places)
+		}
 	}
 }
