@@ -54,13 +54,13 @@ func TestReadmeMetricsAndTests(t *testing.T) {
 	for _, value := range []string{damagedRecord, damagedItem, damagedIndex, damagedTorn, "no_space", "other"} {
 		assert.Contains(t, readme(t), "`"+value+"`")
 	}
-	var code string
+	var code strings.Builder
 	for _, name := range []string{"queue_test.go", "volume_test.go", "kill_test.go", "upstream_test.go", "internal/store/store_test.go"} {
 		b, err := os.ReadFile(name)
 		require.NoError(t, err)
-		code += string(b)
+		code.Write(b)
 	}
 	for _, m := range regexp.MustCompile("`(Test[A-Za-z]+)`").FindAllStringSubmatch(readme(t), -1) {
-		assert.Contains(t, code, "func "+m[1]+"(")
+		assert.Contains(t, code.String(), "func "+m[1]+"(")
 	}
 }
