@@ -120,3 +120,60 @@ func TestReleasedAndKilled(t *testing.T) {
 	require.NoError(t, offer(t, c, &m, make([]byte, 100_000)))
 	assert.Empty(t, counts(t, tel))
 }
+
+// What was in flight is put in order, and not let go of, when the volume is full at the start.
+func TestPutInOrderOnAFullVolume(t *testing.T) {
+	dir := volume(t, "size=6m")
+	c := queueClient(t, nil, dir)
+	var m queue.Metadata
+	value := func(n uint64) []byte { return append(make([]byte, 100_000), byte(n)) }
+	for range 5 {
+		require.NoError(t, offer(t, c, &m, value(m.Write)))
+	}
+	// 0 and 2 are on their way, 1 was delivered.
+	m.Read, m.InFlight = 3, []uint64{0, 2}
+	require.NoError(t, c.Batch(t.Context(), storage.SetOperation(queue.MetadataKey, m.Encode()), storage.DeleteOperation(queue.ItemKey(1))))
+	for offer(t, c, &m, value(m.Write)) == nil {
+	}
+	stored := m.Write - 1
+	ballast(t, dir)
+	c.mu.Lock()
+	c.closed = true // as if it were killed
+	require.NoError(t, c.store.Close())
+	c.mu.Unlock()
+
+	tel := componenttest.NewTelemetry()
+	c = queueClient(t, tel, dir)
+	f := func(c *client, first uint64, want ...uint64) {
+		t.Helper()
+		raw, err := c.Get(t.Context(), queue.MetadataKey)
+		require.NoError(t, err)
+		m, err = queue.Decode(raw)
+		require.NoError(t, err)
+		assert.Equal(t, first, m.Read)
+		assert.Empty(t, m.InFlight)
+		for i, n := range want {
+			got, err := c.Get(t.Context(), queue.ItemKey(first+uint64(i))) //nolint:gosec // small
+			require.NoError(t, err)
+			require.Len(t, got, 100_001)
+			assert.Equal(t, byte(n), got[100_000])
+		}
+	}
+	f(c, 1, 0, 2, 3, 4)
+	// The first one stays on its way, all others are delivered.
+	m.Read++
+	m.InFlight = []uint64{1}
+	for m.Read < stored {
+		done(t, c, &m)
+	}
+	time.Sleep(4 * retryAfter)
+	c.mu.Lock()
+	after := queueClient(t, nil, killed(t, dir))
+	c.mu.Unlock()
+	raw, err := after.Get(t.Context(), queue.MetadataKey)
+	require.NoError(t, err)
+	numbers, err := queue.Decode(raw)
+	require.NoError(t, err)
+	f(after, numbers.Read, 0)
+	assert.Empty(t, counts(t, tel))
+}

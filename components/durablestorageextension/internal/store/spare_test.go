@@ -213,3 +213,17 @@ func TestMemoryIsGivenBack(t *testing.T) {
 	require.NoError(t, s.Apply([]Write{{"a", []byte("1")}}))
 	assert.Equal(t, map[string]string{"a": "1"}, content(t, s))
 }
+
+// The only segment goes, too, with the numbers that are in it.
+func TestReleaseTheOnlySegment(t *testing.T) {
+	s, _ := openSpare(t, t.TempDir(), false)
+	require.NoError(t, s.Apply([]Write{{"numbers", []byte("1")}, {"0", []byte("item")}}))
+	first := s.segments[0].name
+	released, err := s.Release(Write{"numbers", []byte("2")}, slices.Values(keys(0, 1)))
+	require.NoError(t, err)
+	require.True(t, released)
+	assert.NoFileExists(t, first)
+	s, damage := openSpare(t, crash(t, s), false)
+	assert.Zero(t, damage)
+	assert.Equal(t, map[string]string{"numbers": "2"}, content(t, s))
+}
