@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,14 +17,17 @@ import (
 )
 
 // What an exporter's queue says when it has delivered an item is written with the next item, or after lateFor, or when it is more than maxLate
-// keys. A process that dies before that delivers again what it had delivered meanwhile. That an item was read is never in a hurry.
+// keys. A process that dies before that delivers again what it had delivered meanwhile. That an item was read is never in a hurry. After a write that
+// failed it is tried again every retryAfter.
 const (
-	lateFor = 10 * time.Millisecond
-	maxLate = 4096
+	lateFor    = 10 * time.Millisecond
+	maxLate    = 4096
+	retryAfter = 250 * time.Millisecond
 )
 
 var (
 	errClosed = errors.New("the storage is closed")
+	errNoKey  = errors.New("a key must not be empty")
 	// errNoItem makes the queue skip a number: of an item that was refused when it was to be stored, or that is damaged.
 	errNoItem = errors.New("no such item")
 )
@@ -38,7 +43,9 @@ type client struct {
 	mu      sync.Mutex
 	counted uint64 // numbers from here on are an item's
 	store   *store.Store
-	late    map[string][]byte // what is to be written; nil deletes
+	late    map[string][]byte   // what is to be written
+	gone    map[string]struct{} // what is to be deleted; the queue's numbers say so, too, so it may be later still
+	failing bool                // the last write failed
 	timer   *time.Timer
 	closed  bool
 }
@@ -66,6 +73,9 @@ func (c *client) Batch(ctx context.Context, ops ...*storage.Operation) error {
 	}
 	changes, urgent := map[string][]byte{}, false
 	for _, op := range ops {
+		if op.Key == "" {
+			return errNoKey
+		}
 		switch op.Type {
 		case storage.Get:
 			value, err := c.lookup(ctx, op.Key, changes)
@@ -105,7 +115,7 @@ func (c *client) lookup(ctx context.Context, key string, changes map[string][]by
 	if !found {
 		value, found = c.late[key]
 	}
-	if !found {
+	if _, gone := c.gone[key]; !found && !gone {
 		var err error
 		if value, err = c.read(ctx, key); err != nil {
 			return nil, err
@@ -137,10 +147,16 @@ func (c *client) read(ctx context.Context, key string) ([]byte, error) {
 func (c *client) merge(ctx context.Context, changes map[string][]byte) {
 	delivered := false
 	for key, value := range changes {
-		c.late[key] = value
-		delivered = delivered || value == nil
+		if value == nil {
+			delivered = true
+			delete(c.late, key)
+			c.gone[key] = struct{}{}
+		} else {
+			c.late[key] = value
+			delete(c.gone, key)
+		}
 	}
-	if len(c.late) > maxLate && c.write(ctx, nil) == nil {
+	if len(c.late)+len(c.gone) > maxLate && !c.failing && c.write(ctx, nil) == nil {
 		return
 	}
 	if delivered {
@@ -151,38 +167,98 @@ func (c *client) merge(ctx context.Context, changes map[string][]byte) {
 func (c *client) flush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	again := lateFor
+	if !c.closed && len(c.late)+len(c.gone) > 0 && c.write(context.Background(), nil) != nil {
+		c.release(context.Background())
+		again = retryAfter
+	}
 	c.timer = nil
-	if c.closed || len(c.late) == 0 {
-		return
-	}
-	if c.write(context.Background(), nil) != nil {
-		c.arm(time.Second)
-	}
+	c.arm(again)
 }
 
-// write makes changes and what was left for later, all or nothing.
+// write makes changes and what was left for later, all or nothing, but for deletions, of which it makes not more than maxLate: after a full volume
+// had room again there may be millions.
 func (c *client) write(ctx context.Context, changes map[string][]byte) error {
-	writes := make([]store.Write, 0, len(c.late)+len(changes))
+	writes := make([]store.Write, 0, len(c.late)+len(changes)+min(len(c.gone), maxLate))
+	for key, value := range changes {
+		writes = append(writes, store.Write{Key: key, Value: value})
+	}
 	for key, value := range c.late {
 		if _, again := changes[key]; !again {
 			writes = append(writes, store.Write{Key: key, Value: value})
 		}
 	}
-	for key, value := range changes {
-		writes = append(writes, store.Write{Key: key, Value: value})
+	for key := range c.gone {
+		if len(writes) == cap(writes) {
+			break
+		}
+		if _, again := changes[key]; !again {
+			writes = append(writes, store.Write{Key: key})
+		}
 	}
-	err := c.store.Apply(writes)
-	if err == nil {
-		clear(c.late)
-		return nil
+	if err := c.store.Apply(writes); err != nil {
+		c.failed(ctx, err, "Cannot write: new data is refused, retryably, what is stored stays; is the volume full?")
+		if c.failing = true; c.queue {
+			c.skip(changes)
+			c.arm(lateFor) // that is less, there may be room for it
+		}
+		return fmt.Errorf("durable_storage cannot write to %s: %w", c.path, err)
 	}
+	c.failing = false
+	if c.late = emptied(c.late); len(writes) < cap(writes) || len(c.gone) <= maxLate {
+		c.gone = emptied(c.gone)
+	} else {
+		for _, w := range writes {
+			delete(c.gone, w.Key)
+		}
+		c.arm(lateFor)
+	}
+	if err := c.store.Stuck(); err != nil {
+		c.failed(ctx, err, "Cannot remove a file that is not needed any more")
+	}
+	return nil
+}
+
+// emptied is a map that is empty, and not as large as it once was.
+func emptied[V any](m map[string]V) map[string]V {
+	if len(m) > maxLate {
+		return map[string]V{}
+	}
+	clear(m)
+	return m
+}
+
+func (c *client) failed(ctx context.Context, err error, what string) {
 	if c.telemetry.writeFailed(ctx, err) {
-		c.logger.Error("Cannot write: new data is refused, retryably, what is stored stays; is the volume full?", zap.String("directory", c.path), zap.Error(err))
+		c.logger.Error(what, zap.String("directory", c.path), zap.Error(err))
 	}
-	if c.queue {
-		c.skip(changes)
+}
+
+// release makes room on a full volume, where deletions cannot be written: with the queue's numbers, for which room is set aside, they need not be.
+func (c *client) release(ctx context.Context) {
+	m, err := queue.Decode(c.late[queue.MetadataKey])
+	if err != nil || m.Write == 0 {
+		return
 	}
-	return fmt.Errorf("durable_storage cannot write to %s: %w", c.path, err)
+	// Numbers that were refused are newer than all that is stored: as if they had not been given.
+	for key, value := range c.late {
+		n, isItem := queue.ItemNumber(key)
+		if isItem && len(value) > 0 {
+			return // put in order at the start, and nowhere else
+		}
+		if isItem {
+			m.Write = min(m.Write, n)
+		}
+	}
+	m.Read = min(m.Read, m.Write)
+	m.InFlight = slices.DeleteFunc(m.InFlight, func(n uint64) bool { return n >= m.Write })
+	released, err := c.store.Release(store.Write{Key: queue.MetadataKey, Value: m.Encode()}, maps.Keys(c.gone))
+	if err != nil {
+		c.failed(ctx, err, "Cannot write where room is set aside for a full volume")
+	}
+	if released {
+		c.gone = emptied(c.gone)
+	}
 }
 
 // skip marks the numbers of items that were refused, with an empty value: the queue does not take them back, and must not miss them. There are
@@ -193,11 +269,10 @@ func (c *client) skip(refused map[string][]byte) {
 			c.late[key] = []byte{}
 		}
 	}
-	c.arm(time.Second)
 }
 
 func (c *client) arm(after time.Duration) {
-	if c.timer == nil && len(c.late) > 0 {
+	if c.timer == nil && !c.closed && len(c.late)+len(c.gone) > 0 {
 		c.timer = time.AfterFunc(after, c.flush)
 	}
 }
@@ -214,7 +289,7 @@ func (c *client) Close(ctx context.Context) error {
 		c.timer.Stop()
 	}
 	var err error
-	if len(c.late) > 0 {
+	if len(c.late)+len(c.gone) > 0 {
 		err = c.write(ctx, nil)
 	}
 	return errors.Join(err, c.store.Close())

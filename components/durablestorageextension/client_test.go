@@ -87,6 +87,7 @@ func TestOtherClients(t *testing.T) {
 	again, err := newStorage(t, nil, killed(t, dir)).GetClient(t.Context(), component.KindReceiver, id, "")
 	require.NoError(t, err)
 	f(again)
+	require.ErrorIs(t, c.Set(t.Context(), "", []byte("x")), errNoKey)
 	require.NoError(t, c.Delete(t.Context(), "qmv0"))
 	require.NoError(t, c.Close(t.Context()))
 	require.NoError(t, c.Close(t.Context()))

@@ -44,8 +44,9 @@ func (d *durableStorage) GetClient(ctx context.Context, kind component.Kind, id 
 		logger:    d.logger.With(zap.String("client", name)),
 		telemetry: newClientTelemetry(d.telemetry, name),
 		late:      map[string][]byte{},
+		gone:      map[string]struct{}{},
 	}
-	if err := c.open(ctx, store.Options{Fsync: d.config.Fsync}); err != nil {
+	if err := c.open(ctx, store.Options{Fsync: d.config.Fsync, Spare: c.queue}); err != nil {
 		return nil, fmt.Errorf("directory %s: %w", d.config.Directory, err)
 	}
 	return c, nil

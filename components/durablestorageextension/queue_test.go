@@ -55,6 +55,7 @@ type backend struct {
 	open    bool
 	gone    bool
 	arrived []string
+	arrival func(name string) // when it is not nil
 }
 
 func newBackend(open bool) *backend {
@@ -80,7 +81,10 @@ func (b *backend) take(_ context.Context, td ptrace.Traces) error {
 		return errors.New("gone")
 	}
 	if td.SpanCount() > 0 {
-		b.arrived = append(b.arrived, td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Name())
+		name := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Name()
+		if b.arrived = append(b.arrived, name); b.arrival != nil {
+			b.arrival(name)
+		}
 	}
 	return nil
 }

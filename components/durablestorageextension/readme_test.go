@@ -55,7 +55,7 @@ func TestReadmeMetricsAndTests(t *testing.T) {
 		assert.Contains(t, readme(t), "`"+value+"`")
 	}
 	var code strings.Builder
-	for _, name := range []string{"queue_test.go", "internal/store/store_test.go"} {
+	for _, name := range []string{"queue_test.go", "volume_test.go", "kill_test.go", "upstream_test.go", "internal/store/store_test.go"} {
 		b, err := os.ReadFile(name)
 		require.NoError(t, err)
 		code.Write(b)

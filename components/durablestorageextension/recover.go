@@ -3,6 +3,7 @@ package durablestorageextension
 import (
 	"context"
 	"errors"
+	"math"
 
 	"go.uber.org/zap"
 
@@ -17,7 +18,7 @@ func (c *client) open(ctx context.Context, o store.Options) error {
 		return err
 	}
 	c.store = s
-	c.telemetry.damaged(ctx, damagedRecord, int(damage.Records)) //nolint:gosec // as many as there were
+	c.telemetry.damaged(ctx, damagedRecord, int(min(damage.Records, math.MaxInt32))) //nolint:gosec // bounded
 	if damage.Records > 0 {
 		c.logger.Error("Writes that had been acknowledged are gone from a storage: check the disk; everything else in it is used",
 			zap.Uint64("writes", damage.Records), zap.String("directory", c.path))
@@ -37,9 +38,13 @@ func (c *client) open(ctx context.Context, o store.Options) error {
 		c.telemetry.writeFailed(ctx, err)
 		c.logger.Error("Cannot write how a queue was put in order: it is tried again; is the volume full?", zap.String("directory", c.path), zap.Error(err))
 		for _, w := range writes { // the queue reads it as if it were done
-			c.late[w.Key] = w.Value
+			if w.Value == nil {
+				c.gone[w.Key] = struct{}{}
+			} else {
+				c.late[w.Key] = w.Value
+			}
 		}
-		c.arm(lateFor)
+		c.arm(retryAfter)
 	}
 	return nil
 }
@@ -66,14 +71,23 @@ func (c *client) repair(ctx context.Context) (writes []store.Write) {
 	if plan == nil {
 		return nil
 	}
-	writes = append(writes, store.Write{Key: queue.MetadataKey, Value: plan.Metadata.Encode()})
-	for _, n := range plan.Delete {
-		writes = append(writes, store.Write{Key: queue.ItemKey(n)})
+	// What was delivered needs no write to be forgotten: the numbers say it, and a full volume must not keep it.
+	c.store.Forget(func(yield func(string) bool) {
+		for _, n := range plan.Delete {
+			if !yield(queue.ItemKey(n)) {
+				return
+			}
+		}
+	})
+	if len(m.InFlight) == 0 && plan.Metadata.Write == m.Write {
+		return nil
 	}
+	writes = append(writes, store.Write{Key: queue.MetadataKey, Value: plan.Metadata.Encode()})
 	for _, move := range plan.Move {
 		value, err := c.store.Get(queue.ItemKey(move.From))
 		if errors.Is(err, store.ErrDamaged) {
 			plan.Missing++
+			value = []byte{} // counted, and not again when the queue comes to it
 		}
 		writes = append(writes, store.Write{Key: queue.ItemKey(move.From)}, store.Write{Key: queue.ItemKey(move.To), Value: value})
 	}

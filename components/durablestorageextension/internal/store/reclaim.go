@@ -2,13 +2,11 @@ package store
 
 // reclaim removes segments that nothing is in any more. When a few old values hold up many segments they are written anew, so that files take
 // up at most twice of what is in them and four segments.
-func (s *Store) reclaim() error {
-	if err := s.removeDead(); err != nil {
-		return err
-	}
+func (s *Store) reclaim() {
+	s.removeDead()
 	size, live := s.Bytes()
-	if len(s.segments) < 2 || size <= 2*live+4*s.segmentBytes() {
-		return nil
+	if len(s.segments) < 2 || size <= 2*live+4*s.segmentBytes() || size < s.retry {
+		return
 	}
 	oldest := s.segments[0]
 	var writes []Write
@@ -26,7 +24,9 @@ func (s *Store) reclaim() error {
 		writes = append(writes, Write{key, value})
 	}
 	if s.append(writes) != nil {
-		return nil // no room: the change that it was called for is made, and the next one tries again
+		// No room; the change that it was called for is made. Not at once again: it has looked at every key.
+		s.retry = size + minSegment
+		return
 	}
-	return s.removeDead()
+	s.removeDead()
 }

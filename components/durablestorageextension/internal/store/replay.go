@@ -1,8 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"io"
+	"math"
 	"os"
 	"slices"
 )
@@ -14,7 +17,7 @@ type gap struct{ from, to uint64 }
 type replay struct {
 	next    uint64 // the number that comes next; 0: any
 	gaps    []gap
-	skipped bool // something that is no record is there
+	skipped bool // something that is no record is at an end
 }
 
 func (r *replay) expect(number uint64) {
@@ -24,25 +27,36 @@ func (r *replay) expect(number uint64) {
 	r.next = max(r.next, number)
 }
 
-// load reads a segment.
-func (s *Store) load(g *segment, r *replay) error {
-	content, err := os.ReadFile(g.name)
-	if err != nil {
-		return err
+// limit is the number that the first of the segments cannot have a record of any more: the next one begins with it.
+func limit(segments []*segment) uint64 {
+	for _, g := range segments {
+		if g.first > segments[0].first {
+			return g.first
+		}
 	}
+	return math.MaxUint64
+}
+
+// load reads a segment.
+func (s *Store) load(g *segment, limit uint64, r *replay) (err error) {
 	if g.file, err = os.OpenFile(g.name, os.O_RDWR, 0); err != nil {
 		return err
 	}
 	s.segments = append(s.segments, g)
+	info, err := g.file.Stat()
+	if err != nil {
+		return err
+	}
+	content := readAll(g.file, info.Size())
 	r.expect(g.first)
 	end := 0
 	scan(content, g.seed, func(number uint64, body []byte, at int) {
-		if number < r.next {
-			return // cannot be: numbers grow
+		// Numbers grow. One that the next segment has, too, is of a write that failed and could not be taken back.
+		if number < r.next || number >= limit {
+			return
 		}
 		r.expect(number)
 		r.next++
-		r.skipped = r.skipped || at-headerSize > end
 		end = at + len(body)
 		changes(body, func(w Write, in int) { s.put(g, w, int64(at+in)) })
 	})
@@ -50,11 +64,29 @@ func (s *Store) load(g *segment, r *replay) error {
 	if end == len(content) {
 		return nil
 	}
-	r.skipped = true
+	r.skipped = r.skipped || len(bytes.Trim(content[end:], "\x00")) > 0 // what was set aside in a spare is no write
 	if err := g.file.Truncate(g.size); err != nil {
 		return fmt.Errorf("%s: cannot cut off what is no record at its end: %w", g.name, err)
 	}
 	return nil
+}
+
+// unreadable is how much is given up where a disk cannot read: a page.
+const unreadable = 4096
+
+// readAll reads a segment; what cannot be read is damage like any other, and not a reason not to start.
+func readAll(file io.ReaderAt, size int64) []byte {
+	content := make([]byte, size)
+	if _, err := file.ReadAt(content, 0); err == nil {
+		return content
+	}
+	for at := int64(0); at < size; at += unreadable {
+		page := content[at:min(at+unreadable, size)]
+		if _, err := file.ReadAt(page, at); err != nil {
+			clear(page)
+		}
+	}
+	return content
 }
 
 // gapsKey has the gaps that were reported, so that they are not reported again while their segments are there.
@@ -64,8 +96,12 @@ const gapsKey = ""
 func (s *Store) report(r *replay) (damage Damage) {
 	raw, _ := s.Get(gapsKey)
 	known := decodeGaps(raw)
+	told := map[gap]bool{}
+	for _, g := range known {
+		told[g] = true
+	}
 	for _, g := range r.gaps {
-		if !slices.Contains(known, g) {
+		if !told[g] {
 			damage.Records += g.to - g.from + 1
 		}
 	}

@@ -6,8 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -23,6 +21,8 @@ type Options struct {
 	Fsync bool
 	// LockTimeout is how long a predecessor may take to let go of the directory; 5 s when zero.
 	LockTimeout time.Duration
+	// Spare keeps room for Release.
+	Spare bool
 }
 
 // Damage is what Open had to skip.
@@ -42,8 +42,12 @@ type Store struct {
 	number   uint64   // of the last record
 	segments []*segment
 	places   map[string]place
+	most     int   // how many places there were; a map does not get smaller by itself
 	live     int64 // bytes of keys and values that are there
 	buffer   []byte
+	spare    int64 // size of the file that is set aside; 0: there is none
+	retry    int64 // how large the segments are when reclaim tries again
+	stuck    error // why a segment that is not needed could not be removed
 }
 
 type segment struct {
@@ -91,8 +95,8 @@ func (s *Store) open() (damage Damage, err error) {
 		return damage, err
 	}
 	r := replay{}
-	for _, g := range segments {
-		if err := s.load(g, &r); err != nil {
+	for i, g := range segments {
+		if err := s.load(g, limit(segments[i:]), &r); err != nil {
 			return damage, err
 		}
 	}
@@ -102,7 +106,11 @@ func (s *Store) open() (damage Damage, err error) {
 	}
 	r.expect(last + 1)
 	s.number = max(r.next, 1) - 1
-	return s.report(&r), s.removeDead()
+	damage = s.report(&r)
+	s.findSpare()
+	s.removeDead()
+	s.makeSpare()
+	return damage, nil
 }
 
 // list finds the segments. A name has the number of the first record, and the seed of the checksums: nobody who can only put data into a record
@@ -111,7 +119,7 @@ func (s *Store) list() (segments []*segment, err error) {
 	entries, err := os.ReadDir(s.dir) // sorted
 	for _, e := range entries {
 		g := &segment{name: filepath.Join(s.dir, e.Name())}
-		if n, err := fmt.Sscanf(e.Name(), segmentFormat, &g.first, &g.seed); err == nil && n == 2 && e.Name() == fmt.Sprintf(segmentFormat, g.first, g.seed) {
+		if n, err := fmt.Sscanf(e.Name(), segmentFormat, &g.first, &g.seed); err == nil && n == 2 && e.Name() == fmt.Sprintf(segmentFormat, g.first, g.seed) && e.Type().IsRegular() {
 			segments = append(segments, g)
 		}
 	}
@@ -208,8 +216,12 @@ func (s *Store) Apply(writes []Write) error {
 	if err := s.append(writes); err != nil {
 		return err
 	}
-	return s.reclaim()
+	s.reclaim()
+	return nil
 }
+
+// Stuck is why a segment that is not needed is still there; the next Apply tries again.
+func (s *Store) Stuck() error { return s.stuck }
 
 func (s *Store) append(writes []Write) error {
 	g, err := s.current()
@@ -273,52 +285,7 @@ func (s *Store) put(g *segment, w Write, at int64) {
 		return
 	}
 	s.places[w.Key] = place{in: g, at: at, length: len(w.Value), sum: checksum(w.Value)}
+	s.most = max(s.most, len(s.places))
 	g.keys++
 	s.live += int64(len(w.Key) + len(w.Value))
-}
-
-// current is the segment to append to. The fewer there is to keep the shorter they are, so that files of a few keys stay small.
-func (s *Store) current() (*segment, error) {
-	if n := len(s.segments); n > 0 && s.segments[n-1].size < s.segmentBytes() {
-		return s.segments[n-1], nil
-	}
-	g := &segment{first: s.number + 1, seed: rand.Uint64()}
-	g.name = filepath.Join(s.dir, fmt.Sprintf(segmentFormat, g.first, g.seed))
-	var err error
-	if g.file, err = os.OpenFile(g.name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
-		return nil, err
-	}
-	if s.options.Fsync {
-		if err := syncDir(s.dir); err != nil {
-			return nil, errors.Join(err, g.file.Close())
-		}
-	}
-	s.segments = append(s.segments, g)
-	return g, nil
-}
-
-func (s *Store) segmentBytes() int64 {
-	return max(minSegment, min(maxSegment, s.live/4))
-}
-
-// syncDir makes the name of a new segment outlive a power cut.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-func (s *Store) removeDead() error {
-	// Only the oldest, so that no deletion is forgotten before what it deleted; and never the newest, whose number the next one follows.
-	for len(s.segments) > 1 && s.segments[0].keys == 0 {
-		oldest := s.segments[0]
-		if err := os.Remove(oldest.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		s.segments = s.segments[1:]
-		_ = oldest.file.Close()
-	}
-	return nil
 }

@@ -301,6 +301,7 @@ func TestDamageIsToldOnce(t *testing.T) {
 	told := func() uint64 {
 		s, damage := open(t, dir)
 		require.NoError(t, s.Close())
+		require.False(t, damage.Torn, "no write was cut off")
 		return damage.Records
 	}
 	flip(names[0], 500)
