@@ -98,6 +98,7 @@ func (c *client) Batch(ctx context.Context, ops ...*storage.Operation) error {
 	case urgent && c.failing != nil && len(c.late) > maxLate:
 		// So many numbers were refused that to try each time costs more than it is worth: flush tries.
 		c.skip(changes)
+		c.arm(retryAfter)
 		return c.failing
 	case urgent:
 		return c.write(ctx, changes)
@@ -273,7 +274,6 @@ func (c *client) skip(refused map[string][]byte) {
 			c.late[key] = []byte{}
 		}
 	}
-	c.arm(retryAfter)
 }
 
 func (c *client) arm(after time.Duration) {
