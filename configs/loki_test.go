@@ -15,7 +15,7 @@ func TestLogsReachLokiWithTheLabelsThatWereChosen(t *testing.T) {
 	f := load(t, "backends/lgtm.yaml")
 	assert.Equal(t, names{"forward/loki"}, f.Service.Pipelines["logs"].Exporters)
 	assert.Equal(t, pipeline{Receivers: names{"forward/loki"}, Processors: names{"loki_hint"}, Exporters: names{"otlp_http/loki"}}, f.Service.Pipelines["logs/loki"])
-	assert.Equal(t, "file_storage", f.Processors["loki_hint"]["storage"], "what is known must survive a restart: Loki still has the streams")
+	assert.Equal(t, "durable_storage", f.Processors["loki_hint"]["storage"], "what is known must survive a restart: Loki still has the streams")
 	labels, _ := f.Processors["loki_hint"]["labels"].([]any)
 	require.NotEmpty(t, labels)
 	for _, unbounded := range []string{"resource.k8s.pod.name", "resource.service.instance.id", "resource.k8s.job.name", "resource.k8s.replicaset.name"} {
@@ -48,7 +48,7 @@ func TestTenantsAreNeverJoined(t *testing.T) {
 	assert.Equal(t, "headers_setter", at(exporter, "auth", "authenticator"))
 	assert.Equal(t, true, at(exporter, "retry_on_failure", "enabled"))
 	assert.Equal(t, "0s", at(exporter, "retry_on_failure", "max_elapsed_time"))
-	assert.Equal(t, "file_storage", at(exporter, "sending_queue", "storage"))
+	assert.Equal(t, "durable_storage", at(exporter, "sending_queue", "storage"))
 	assert.Equal(t, append(slices.Clone(gateway.Service.Extensions), "headers_setter"), f.Service.Extensions, "a list replaces the tier's")
 	headers, _ := f.Extensions["headers_setter"]["headers"].([]any)
 	require.Len(t, headers, 1)

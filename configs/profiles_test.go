@@ -207,7 +207,7 @@ func TestPipelineOrder(t *testing.T) {
 				assert.NotEqual(t, "batch", kind(id), "%s: batch acknowledges before it delivers", where)
 				assert.NotEqual(t, "probabilistic_sampler", kind(id), "%s: it would drop errors before tail_sampling sees them", where)
 				switch id {
-				case "tail_sampling", "redaction":
+				case "tail_sampling", "durable_tail_sampling", "redaction":
 					assert.Equal(t, len(p.Processors)-1, i, "%s: %s must be last", where, id)
 				case "transform/pii":
 					assert.Equal(t, []string{"transform/pii", "redaction"}, []string(p.Processors[i:]), where)
@@ -254,7 +254,7 @@ func TestFilesAreReadWithoutLoss(t *testing.T) {
 		f := load(t, path)
 		filelog := f.Receivers["filelog"]
 		assert.Equal(t, "beginning", filelog["start_at"], path)
-		assert.Equal(t, "file_storage", filelog["storage"], path)
+		assert.Equal(t, "durable_storage", filelog["storage"], path)
 		assert.NotContains(t, filelog, "max_batches", path)
 		assert.NotContains(t, filelog, "operators", "%s: they have a queue in memory", path)
 		assert.Equal(t, true, filelog["include_file_path"], path)
@@ -262,7 +262,7 @@ func TestFilesAreReadWithoutLoss(t *testing.T) {
 		assert.Equal(t, "utf-8-raw", filelog["encoding"], path)
 		assert.Equal(t, true, filelog["preserve_leading_whitespaces"], path)
 		assert.Equal(t, true, filelog["preserve_trailing_whitespaces"], path)
-		assert.Equal(t, "file_storage", f.Processors["containerlog"]["storage"], path)
+		assert.Equal(t, "durable_storage", f.Processors["containerlog"]["storage"], path)
 		// One pipeline: a sibling would be sent its records again whenever the other refused.
 		for name, p := range f.Service.Pipelines {
 			assert.Equal(t, name == "logs/files", slices.Contains(p.Receivers, "filelog"), "%s: %s", path, name)
@@ -280,16 +280,12 @@ func TestEveryExporterHasAQueueOnDiskAndRetriesForEver(t *testing.T) {
 				continue
 			case "remote_write":
 				assert.NotContains(t, at(e, "sending_queue"), "num_consumers", "%s: its default is 1, requests must not overtake each other", where)
-			case "loadbalancing":
-				assert.Equal(t, false, at(e, "protocol", "otlp", "sending_queue", "enabled"), "%s: queues per replica are in memory", where)
-				assert.Equal(t, false, at(e, "protocol", "otlp", "retry_on_failure", "enabled"), where)
-				assert.Equal(t, "traceID", e["routing_key"], where)
 			}
 			assert.Equal(t, true, at(e, "retry_on_failure", "enabled"), where)
 			assert.Equal(t, "0s", at(e, "retry_on_failure", "max_elapsed_time"), "%s: the default drops after 5m", where)
 			queue := at(e, "sending_queue")
 			assert.Equal(t, true, at(queue, "enabled"), where)
-			assert.Equal(t, "file_storage", at(queue, "storage"), where)
+			assert.Equal(t, "durable_storage", at(queue, "storage"), where)
 			assert.Equal(t, "bytes", at(queue, "sizer"), where)
 			assert.Equal(t, "bytes", at(queue, "batch", "sizer"), where)
 			most, _ := at(queue, "batch", "max_size").(int)
@@ -298,7 +294,7 @@ func TestEveryExporterHasAQueueOnDiskAndRetriesForEver(t *testing.T) {
 		}
 	}
 	for _, f := range tiers(t) {
-		assert.Contains(t, f.Service.Extensions, "file_storage", f.path)
+		assert.Contains(t, f.Service.Extensions, "durable_storage", f.path)
 		assert.Empty(t, f.Exporters, "%s: exporters belong to backends/", f.path)
 	}
 }
@@ -316,7 +312,8 @@ func TestClusterStateIsReadBehindTheLease(t *testing.T) {
 
 func TestSampling(t *testing.T) {
 	f := load(t, "sampling.yaml")
-	tail := f.Processors["tail_sampling"]
+	tail := f.Processors["durable_tail_sampling"]
+	assert.Equal(t, "file_storage", at(tail, "journal", "storage"))
 	number := func(v any) int {
 		n, err := strconv.Atoi(fallback(v))
 		require.NoError(t, err, v)
@@ -344,7 +341,7 @@ func TestSampling(t *testing.T) {
 	assert.Equal(t, salts[0][1], salts[1][1], "with two salts half of non-production would become 55 %")
 
 	assert.Contains(t, f.Service.Pipelines["traces/all"].Exporters, "spanmetrics", "RED metrics are counted before sampling")
-	assert.NotContains(t, f.Service.Pipelines["traces/all"].Processors, "tail_sampling")
+	assert.NotContains(t, f.Service.Pipelines["traces/all"].Processors, "durable_tail_sampling")
 	assert.Equal(t, true, at(f.Connectors["spanmetrics"], "exemplars", "enabled"))
 	assert.Equal(t, "s", at(f.Connectors["spanmetrics"], "histogram", "unit"))
 }

@@ -45,8 +45,12 @@ import (
 	zipkinreceiver "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/zipkinreceiver"
 	cardinalitylimiterprocessor "github.com/sluice-otel/sluice/components/cardinalitylimiterprocessor"
 	containerlogprocessor "github.com/sluice-otel/sluice/components/containerlogprocessor"
+	durablestorageextension "github.com/sluice-otel/sluice/components/durablestorageextension"
+	durabletailsamplingprocessor "github.com/sluice-otel/sluice/components/durabletailsamplingprocessor"
 	lokihintprocessor "github.com/sluice-otel/sluice/components/lokihintprocessor"
+	preflightextension "github.com/sluice-otel/sluice/components/preflightextension"
 	remotewriteexporter "github.com/sluice-otel/sluice/components/remotewriteexporter"
+	traceshardsexporter "github.com/sluice-otel/sluice/components/traceshardsexporter"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/connector"
 	forwardconnector "go.opentelemetry.io/collector/connector/forwardconnector"
@@ -90,7 +94,9 @@ func components() (otelcol.Factories, error) {
 		healthcheckextension.NewFactory(),
 		pprofextension.NewFactory(),
 		zpagesextension.NewFactory(),
+		durablestorageextension.NewFactory(),
 		filestorage.NewFactory(),
+		preflightextension.NewFactory(),
 		bearertokenauthextension.NewFactory(),
 		basicauthextension.NewFactory(),
 		headerssetterextension.NewFactory(),
@@ -105,7 +111,9 @@ func components() (otelcol.Factories, error) {
 		healthcheckextension.NewFactory().Type():     "github.com/open-telemetry/opentelemetry-collector-contrib/extension/healthcheckextension v0.145.0",
 		pprofextension.NewFactory().Type():           "github.com/open-telemetry/opentelemetry-collector-contrib/extension/pprofextension v0.145.0",
 		zpagesextension.NewFactory().Type():          "go.opentelemetry.io/collector/extension/zpagesextension v0.145.0",
+		durablestorageextension.NewFactory().Type():  "github.com/sluice-otel/sluice v0.0.0",
 		filestorage.NewFactory().Type():              "github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage v0.145.0",
+		preflightextension.NewFactory().Type():       "github.com/sluice-otel/sluice v0.0.0",
 		bearertokenauthextension.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/extension/bearertokenauthextension v0.145.0",
 		basicauthextension.NewFactory().Type():       "github.com/open-telemetry/opentelemetry-collector-contrib/extension/basicauthextension v0.145.0",
 		headerssetterextension.NewFactory().Type():   "github.com/open-telemetry/opentelemetry-collector-contrib/extension/headerssetterextension v0.145.0",
@@ -143,6 +151,7 @@ func components() (otelcol.Factories, error) {
 	factories.Exporters, err = otelcol.MakeFactoryMap[exporter.Factory](
 		otlpexporter.NewFactory(),
 		otlphttpexporter.NewFactory(),
+		traceshardsexporter.NewFactory(),
 		loadbalancingexporter.NewFactory(),
 		remotewriteexporter.NewFactory(),
 		prometheusremotewriteexporter.NewFactory(),
@@ -157,6 +166,7 @@ func components() (otelcol.Factories, error) {
 	factories.ExporterModules = makeModulesMap(factories.Exporters, map[component.Type]string{
 		otlpexporter.NewFactory().Type():                  "go.opentelemetry.io/collector/exporter/otlpexporter v0.145.0",
 		otlphttpexporter.NewFactory().Type():              "go.opentelemetry.io/collector/exporter/otlphttpexporter v0.145.0",
+		traceshardsexporter.NewFactory().Type():           "github.com/sluice-otel/sluice v0.0.0",
 		loadbalancingexporter.NewFactory().Type():         "github.com/open-telemetry/opentelemetry-collector-contrib/exporter/loadbalancingexporter v0.145.0",
 		remotewriteexporter.NewFactory().Type():           "github.com/sluice-otel/sluice v0.0.0",
 		prometheusremotewriteexporter.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/exporter/prometheusremotewriteexporter v0.145.0",
@@ -185,6 +195,7 @@ func components() (otelcol.Factories, error) {
 		deltatocumulativeprocessor.NewFactory(),
 		intervalprocessor.NewFactory(),
 		probabilisticsamplerprocessor.NewFactory(),
+		durabletailsamplingprocessor.NewFactory(),
 		tailsamplingprocessor.NewFactory(),
 	)
 	if err != nil {
@@ -209,6 +220,7 @@ func components() (otelcol.Factories, error) {
 		deltatocumulativeprocessor.NewFactory().Type():    "github.com/open-telemetry/opentelemetry-collector-contrib/processor/deltatocumulativeprocessor v0.145.0",
 		intervalprocessor.NewFactory().Type():             "github.com/open-telemetry/opentelemetry-collector-contrib/processor/intervalprocessor v0.145.0",
 		probabilisticsamplerprocessor.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/processor/probabilisticsamplerprocessor v0.145.0",
+		durabletailsamplingprocessor.NewFactory().Type():  "github.com/sluice-otel/sluice v0.0.0",
 		tailsamplingprocessor.NewFactory().Type():         "github.com/open-telemetry/opentelemetry-collector-contrib/processor/tailsamplingprocessor v0.145.0",
 	})
 

@@ -18,21 +18,6 @@ import (
 	"github.com/sluice-otel/sluice/e2e/tiers"
 )
 
-// samplingEndpoints is what the controller of EndpointSlices would write for the sampling tier's Service.
-const samplingEndpoints = `
-apiVersion: v1
-kind: Service
-metadata: {name: sluice-sampling, namespace: sluice}
-spec: {clusterIP: None, ports: [{name: otlp-grpc, port: 4317}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: sluice-sampling-1, namespace: sluice, labels: {kubernetes.io/service-name: sluice-sampling}}
-addressType: IPv4
-ports: [{name: otlp-grpc, port: 4317}]
-endpoints:
-`
-
 const tracesSent = 20_000
 
 // chain is agent → gateway → two sampling replicas, each replica with a sink of its own to see who decided.
@@ -45,21 +30,17 @@ type chain struct {
 func startChain(t *testing.T) *chain {
 	t.Helper()
 	k := tiers.StartKubernetes(t)
-	var manifest strings.Builder
-	manifest.WriteString(samplingEndpoints)
 	c := &chain{}
 	for i := range c.sampling {
-		address := netns.Addr(t, 11+i)
-		fmt.Fprintf(&manifest, "- {addresses: [%s], conditions: {ready: true}, hostname: sluice-sampling-%d}\n", address, i)
+		address := netns.Addr(t, 10+i)
 		c.sinks[i] = harness.StartSink(t, harness.SinkOptions{})
 		c.sampling[i] = tiers.Start(t, k, tiers.Tier{
 			Name: fmt.Sprintf("sluice-sampling-%d", i), Profile: "sampling", Backends: []string{"backends/lgtm"},
 			Env: tiers.With(tiers.ToSink(t, c.sinks[i]), map[string]string{"OTLP_GRPC_ENDPOINT": net.JoinHostPort(address, "4317"), "SPANMETRICS_INTERVAL": "2s"}),
 		})
 	}
-	k.Apply(t, manifest.String())
 	other := harness.StartSink(t, harness.SinkOptions{}) // the gateway's logs and metrics
-	c.gateway = tiers.Start(t, k, tiers.Tier{Profile: "gateway", Backends: []string{"backends/lgtm", "backends/to-sampling"}, Env: tiers.ToSink(t, other)})
+	c.gateway = tiers.Start(t, k, tiers.Tier{Profile: "gateway", Backends: []string{"backends/lgtm", "backends/to-sampling"}, Env: tiers.With(tiers.ToSink(t, other), samplingEndpoint(t))})
 	c.agent = tiers.Start(t, k, tiers.Tier{Profile: "agent", Backends: []string{"backends/to-gateway"}, Env: map[string]string{"GATEWAY_ENDPOINT": c.gateway.OTLPGRPC}})
 	return c
 }

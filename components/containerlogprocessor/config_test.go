@@ -92,5 +92,5 @@ func TestReadmeExample(t *testing.T) {
 	sub, err := conf.Sub("processors::containerlog")
 	require.NoError(t, err)
 	require.NoError(t, sub.Unmarshal(createDefaultConfig()))
-	assert.Equal(t, "file_storage", sub.Get("storage"))
+	assert.Equal(t, "durable_storage", sub.Get("storage"))
 }

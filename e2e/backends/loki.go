@@ -152,15 +152,44 @@ func (l *Loki) Push(tb testing.TB, otlp []byte) (status int, answer string) {
 // Lines runs a LogQL query for lines over the last week, the oldest first, at most 5000 of them.
 func (l *Loki) Lines(tb testing.TB, logql string) []LogLine {
 	tb.Helper()
+	return l.lines(tb, logql, span(), 5000)
+}
+
+// AllLines is Lines from a time on and without a bound.
+func (l *Loki) AllLines(tb testing.TB, logql string, from time.Time) []LogLine {
+	tb.Helper()
+	const page = 1000 // of long lines; an answer of more than 4 MiB does not pass between the parts of the server
+	var all []LogLine
+	for {
+		query := span()
+		query.Set("start", strconv.FormatInt(from.UnixNano(), 10))
+		lines := l.lines(tb, logql, query, page)
+		if len(lines) < page {
+			return append(all, lines...)
+		}
+		// The page may end among lines of one time: they are the next one's.
+		last := lines[len(lines)-1].Time
+		if last.Equal(from) {
+			tb.Fatalf("%s: more than %d lines of one time", logql, page)
+		}
+		from = last
+		for lines[len(lines)-1].Time.Equal(last) {
+			lines = lines[:len(lines)-1]
+		}
+		all = append(all, lines...)
+	}
+}
+
+func (l *Loki) lines(tb testing.TB, logql string, query url.Values, limit int) []LogLine {
+	tb.Helper()
 	var data struct {
 		Result []struct {
 			Stream map[string]string
 			Values []logValue
 		}
 	}
-	query := span()
 	query.Set("query", logql)
-	query.Set("limit", "5000")
+	query.Set("limit", strconv.Itoa(limit))
 	query.Set("direction", "forward")
 	l.get(tb, "/loki/api/v1/query_range", query, &data)
 	var lines []LogLine

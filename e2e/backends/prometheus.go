@@ -3,6 +3,7 @@ package backends
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"os"
@@ -115,6 +116,38 @@ func (p *Prometheus) Query(tb testing.TB, promql string) []Sample {
 	return nil
 }
 
+// RawSeries is a series with the samples as they are stored, the oldest first.
+type RawSeries struct {
+	Labels  map[string]string
+	Samples []RawSample
+}
+
+// RawSample is a stored sample.
+type RawSample struct {
+	Time  time.Time
+	Value float64
+}
+
+// Raw lists the samples of this long until now, of what a selector matches.
+func (p *Prometheus) Raw(tb testing.TB, selector string, past time.Duration) []RawSeries {
+	tb.Helper()
+	var data struct {
+		Result []struct {
+			Metric map[string]string
+			Values []point
+		}
+	}
+	p.get(tb, "/api/v1/query", url.Values{"query": {fmt.Sprintf("%s[%ds]", selector, int(past.Seconds()))}}, &data)
+	series := make([]RawSeries, len(data.Result))
+	for i, s := range data.Result {
+		series[i].Labels = s.Metric
+		for _, v := range s.Values {
+			series[i].Samples = append(series[i].Samples, RawSample{v.time, v.value})
+		}
+	}
+	return series
+}
+
 // Exemplars lists the exemplars of the last hour on the series that a query selects.
 func (p *Prometheus) Exemplars(tb testing.TB, promql string) []Exemplar {
 	tb.Helper()
@@ -156,14 +189,21 @@ func (p *Prometheus) get(tb testing.TB, path string, query url.Values, data any)
 }
 
 // point is a sample as the HTTP API spells it: [seconds, "value"], so that NaN and Inf fit into JSON.
-type point struct{ value float64 }
+type point struct {
+	time  time.Time
+	value float64
+}
 
 func (p *point) UnmarshalJSON(b []byte) error {
-	var text string
-	pair := []any{new(float64), &text}
+	var (
+		seconds float64
+		text    string
+	)
+	pair := []any{&seconds, &text}
 	if err := json.Unmarshal(b, &pair); err != nil {
 		return err
 	}
+	p.time = time.UnixMilli(int64(math.Round(seconds * 1000)))
 	var err error
 	p.value, err = strconv.ParseFloat(text, 64)
 	return err

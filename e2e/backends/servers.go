@@ -22,6 +22,10 @@ var servers = []server{
 		module: "go.etcd.io/etcd/server/v3", pkg: "go.etcd.io/etcd/server/v3",
 	},
 	{
+		name: "jaeger", dir: "jaeger", cold: "2 minutes",
+		module: "github.com/jaegertracing/jaeger", pkg: "github.com/jaegertracing/jaeger/cmd/all-in-one",
+	},
+	{
 		name: "kube-apiserver", dir: "kubernetes", cold: "3 minutes", ldflags: kubernetesVersion,
 		module: "k8s.io/kubernetes", pkg: "k8s.io/kubernetes/cmd/kube-apiserver",
 	},

@@ -34,6 +34,11 @@ var arms = []arm{
 		name: "disk-containerlog", label: "containerlog, lossless, OTLP", configs: []string{"containerlog", "state", "state-containerlog", "disk"},
 		toSink: true, parsed: true, gate: true, against: "otlp-operator",
 	},
+	{
+		name: "disk-upstream", label: "containerlog, lossless on file_storage, OTLP",
+		configs: []string{"containerlog", "state-upstream", "state-containerlog-upstream", "disk-upstream"},
+		toSink:  true, parsed: true, gate: true, against: "otlp-operator",
+	},
 }
 
 // restArms are watched at rest, with their state on disk, as an agent has it.

@@ -149,6 +149,15 @@ func (c *Collector) Restart(tb testing.TB) {
 	c.start(tb)
 }
 
+// Launch starts a collector again that is gone, and does not wait until it is healthy.
+func (c *Collector) Launch(tb testing.TB) {
+	tb.Helper()
+	noWait := c.noWait
+	c.noWait = true
+	c.start(tb)
+	c.noWait = noWait
+}
+
 // Validate runs `otelcol validate` over the configs with only the given variables set (and PATH and HOME), and returns
 // what it printed.
 func Validate(tb testing.TB, env map[string]string, configs ...string) (output string, err error) {

@@ -1,5 +1,5 @@
 // Package netns runs a test binary in a network namespace of its own, where addresses like those of pods exist and no
-// port of the host is in the way.
+// port of the host is in the way, and in a mount namespace, where a test can have a volume that is soon full.
 package netns
 
 import (
@@ -100,14 +100,14 @@ func startChild() (*exec.Cmd, error) {
 	runtime.LockOSThread()
 	var errs []error
 	if os.Geteuid() == 0 {
-		cmd, err := startIn(&syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET})
+		cmd, err := startIn(&syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS})
 		if err == nil {
 			return cmd, nil
 		}
 		errs = append(errs, fmt.Errorf("network namespace: %w", err))
 	}
 	cmd, err := startIn(&syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWNET | syscall.CLONE_NEWUSER,
+		Cloneflags:  syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWUSER,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
 	})

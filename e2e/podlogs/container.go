@@ -150,7 +150,7 @@ func (c *Container) write(number int) error {
 	if len(s.reads) == 0 {
 		c.print(number)
 	}
-	c.clock = c.clock.Add(time.Duration(1+c.pick.IntN(1e6)) * time.Duration(1+c.pick.IntN(1000)))
+	c.tick()
 	var out []byte
 	for _, p := range s.reads[0] {
 		at := Place{c.gen, c.offset + int64(len(out))}
@@ -175,6 +175,19 @@ func (c *Container) write(number int) error {
 	n, err := c.file.Write(out)
 	c.offset += int64(n)
 	return err
+}
+
+// tick moves the container's clock on.
+func (c *Container) tick() {
+	step := time.Duration(1+c.pick.IntN(1e6)) * time.Duration(1+c.pick.IntN(1000))
+	if !c.opts.WallClock {
+		c.clock = c.clock.Add(step)
+		return
+	}
+	next := c.clock.Add(time.Nanosecond) // no line has the time of another one
+	if c.clock = time.Now().UTC(); c.clock.Before(next) {
+		c.clock = next
+	}
 }
 
 // print is the application's part: one record, or with CRI-O, where it shows, some at once.

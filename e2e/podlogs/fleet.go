@@ -39,6 +39,7 @@ type Options struct {
 	Runtimes    []Runtime // that containers have in turn; all three when empty
 	LongPercent int       // of the records are longer than what a runtime writes as one line
 	MostOpen    int       // writes until a record that was begun is ended; no bound when zero
+	WallClock   bool      // stamp lines with the present time, for a store that refuses old ones
 	KeepFiles   int       // per container, as kubelet's containerLogMaxFiles and Docker's max-file; 5 and 3 when zero
 }
 

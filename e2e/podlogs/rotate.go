@@ -19,7 +19,9 @@ func (c *Container) rotate() error {
 	if err := c.file.Close(); err != nil {
 		return err
 	}
-	c.clock = c.clock.Add(kubeletPeriod)
+	if !c.opts.WallClock { // else who calls keeps to the period
+		c.clock = c.clock.Add(kubeletPeriod)
+	}
 	rotate := c.rotateKubelet
 	if c.Runtime == Docker {
 		rotate = c.rotateDocker

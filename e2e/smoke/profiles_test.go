@@ -56,6 +56,7 @@ func TestProfileDeliversToBackend(t *testing.T) {
 					"SCRAPE_RECEIVERS":       "[prometheus, prometheus/self, otlp]", // no Target Allocator here
 					"LOKI_TENANT":            "team-a",
 				})})
+				assertPreflight(t, c, tier)
 				send(t, c)
 				requests := sink.WaitRequests(t, 30*time.Second, func(requests []harness.Request) error {
 					for signal, path := range want {
@@ -86,6 +87,15 @@ func TestProfileDeliversToBackend(t *testing.T) {
 			})
 		}
 	}
+}
+
+// assertPreflight holds a tier to having nothing that loses data. What the machine's disk is like is not the profile's doing.
+func assertPreflight(t *testing.T, c *harness.Collector, tier string) {
+	t.Helper()
+	page := c.Metrics(t)
+	const findings = "otelcol_extension_preflight_findings"
+	assert.Equal(t, tier != "local", page.Has(findings))
+	assert.Zero(t, page.Sum(findings, map[string]string{"severity": "error"}), c.Proc.Output())
 }
 
 // The terminal is a backend too.

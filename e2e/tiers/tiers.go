@@ -41,6 +41,8 @@ type Tier struct {
 	Name     string // of the pod; the tier's when empty
 	Profile  string
 	Backends []string
+	Configs  []string          // files, paths relative to the repository, in place of the profile's and the backends'
+	Gates    []string          // feature gates; "-name" switches one off
 	Env      map[string]string // wins over what Start chooses
 	Override string            // YAML, merged last
 	StateDir string
@@ -71,12 +73,15 @@ func Start(tb testing.TB, k *backends.Kubernetes, t Tier) *harness.Collector {
 		env["SERVICEACCOUNT_DIR"] = mount(tb, k, account)
 	}
 	maps.Copy(env, t.Env)
-	configs := []string{"configs/" + t.Profile + ".yaml"}
-	for _, backend := range t.Backends {
-		configs = append(configs, "configs/"+backend+".yaml")
+	configs := t.Configs
+	if configs == nil {
+		configs = append(configs, "configs/"+t.Profile+".yaml")
+		for _, backend := range t.Backends {
+			configs = append(configs, "configs/"+backend+".yaml")
+		}
 	}
 	return harness.StartCollector(tb, harness.Options{
-		Name: t.Name, Configs: configs, Override: t.Override, Env: env, StateDir: t.StateDir, NoWait: t.NoWait,
+		Name: t.Name, Configs: configs, Override: t.Override, Env: env, StateDir: t.StateDir, NoWait: t.NoWait, Gates: t.Gates,
 	})
 }
 

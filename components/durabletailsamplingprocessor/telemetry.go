@@ -1,0 +1,93 @@
+package durabletailsamplingprocessor
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.uber.org/zap"
+
+	"github.com/sluice-otel/sluice/components/durabletailsamplingprocessor/internal/metadata"
+)
+
+// logInterval is how often the log repeats that something fails.
+const logInterval = 30 * time.Second
+
+var (
+	reasonFull    = metric.WithAttributeSet(attribute.NewSet(attribute.String("reason", "full")))
+	reasonStorage = metric.WithAttributeSet(attribute.NewSet(attribute.String("reason", "storage")))
+	operations    = map[string]metric.MeasurementOption{
+		"load":  metric.WithAttributeSet(attribute.NewSet(attribute.String("operation", "load"))),
+		"store": metric.WithAttributeSet(attribute.NewSet(attribute.String("operation", "store"))),
+	}
+)
+
+type telemetry struct {
+	logger  *zap.Logger
+	builder *metadata.TelemetryBuilder
+
+	mu   sync.Mutex
+	told map[string]time.Time
+}
+
+func newTelemetry(set component.TelemetrySettings) (*telemetry, error) {
+	builder, err := metadata.NewTelemetryBuilder(set)
+	if err != nil {
+		return nil, err
+	}
+	return &telemetry{logger: set.Logger, builder: builder, told: map[string]time.Time{}}, nil
+}
+
+func (t *telemetry) observe(j *journal) error {
+	return errors.Join(
+		t.builder.RegisterProcessorDurableTailSamplingJournalBatchesCallback(func(_ context.Context, o metric.Int64Observer) error {
+			batches, _ := j.stats()
+			o.Observe(int64(batches))
+			return nil
+		}),
+		t.builder.RegisterProcessorDurableTailSamplingJournalBytesCallback(func(_ context.Context, o metric.Int64Observer) error {
+			_, bytes := j.stats()
+			o.Observe(bytes)
+			return nil
+		}),
+	)
+}
+
+func (t *telemetry) refused(spans int, err error) {
+	reason := reasonStorage
+	if errors.Is(err, errFull) {
+		reason = reasonFull
+	} else {
+		t.builder.ProcessorDurableTailSamplingStorageErrors.Add(context.Background(), 1, operations["store"])
+	}
+	t.builder.ProcessorDurableTailSamplingRefusedSpans.Add(context.Background(), int64(spans), reason)
+	t.warn("spans are refused: the journal cannot take them", err)
+}
+
+func (t *telemetry) storageError(operation, what string, err error) {
+	t.builder.ProcessorDurableTailSamplingStorageErrors.Add(context.Background(), 1, operations[operation])
+	t.warn(what, err)
+}
+
+func (t *telemetry) deliveryFailed(err error) {
+	t.builder.ProcessorDurableTailSamplingDeliveryFailures.Add(context.Background(), 1)
+	t.warn("a kept trace is refused by the next component", err)
+}
+
+// warn says a thing once in logInterval.
+func (t *telemetry) warn(what string, err error) {
+	t.mu.Lock()
+	now := time.Now()
+	last, ok := t.told[what]
+	if ok && now.Sub(last) < logInterval {
+		t.mu.Unlock()
+		return
+	}
+	t.told[what] = now
+	t.mu.Unlock()
+	t.logger.Warn(what, zap.Error(err))
+}

@@ -1,0 +1,79 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/sluice-otel/sluice/e2e/harness"
+)
+
+// exactly is the policies as shipped: what is kept can be computed.
+var exactly = map[string]string{"SAMPLING_PERCENT": "10"}
+
+// kill -9 of a sampler under load loses nothing that was acknowledged, and each trace is decided as a whole.
+func TestSamplerKilled(t *testing.T) {
+	r := startSamplingRig(t, rigOptions{router: routerShards, samplers: 2, env: exactly})
+	l := r.startLoad(t, 300, 3)
+	for i := range rounds(t) {
+		time.Sleep(time.Duration(3+i%3) * time.Second)
+		r.samplers[i%2].Kill()
+		r.samplers[i%2].Restart(t)
+	}
+	time.Sleep(2 * time.Second)
+	l.finish()
+	o := r.settle(t, l, 20*time.Second, 2*time.Minute)
+	t.Log(o)
+	assert.Zero(t, o.lost, "spans lost")
+	assert.Zero(t, o.extra, "spans of traces that should have been dropped")
+	assert.Zero(t, o.split, "traces decided by two samplers")
+	assert.Less(t, o.twice, o.kept/5, "spans that came twice")
+	replayed := 0.0
+	for _, s := range r.samplers {
+		replayed += s.Metric(t, "otelcol_processor_durable_tail_sampling_replayed_spans", nil)
+	}
+	assert.Positive(t, replayed, "nothing was in the journal: the test proves nothing")
+	r.stop(t)
+}
+
+// SIGTERM of a sampler under load: it decides on what it holds, and its journal is empty afterwards.
+func TestSamplerStopped(t *testing.T) {
+	r := startSamplingRig(t, rigOptions{router: routerShards, samplers: 2, env: exactly})
+	l := r.startLoad(t, 300, 4)
+	time.Sleep(5 * time.Second)
+	r.samplers[0].Stop(t)
+	l.finish()
+	r.samplers[0].Restart(t)
+	o := r.settle(t, l, 20*time.Second, 2*time.Minute)
+	t.Log(o)
+	assert.Zero(t, r.samplers[0].Metric(t, "otelcol_processor_durable_tail_sampling_replayed_spans", nil), "spans were left in the journal")
+	r.stop(t)
+}
+
+// With keep_on_shutdown a stop is as harmless as a kill, and traces stay whole.
+func TestSamplerKeepsOnStop(t *testing.T) {
+	r := startSamplingRig(t, rigOptions{router: routerShards, samplers: 2, env: map[string]string{"SAMPLING_PERCENT": "10", "SAMPLING_KEEP_ON_STOP": "true"}})
+	l := r.startLoad(t, 300, 5)
+	for i := range rounds(t) {
+		time.Sleep(4 * time.Second)
+		r.samplers[i%2].Restart(t)
+	}
+	time.Sleep(time.Second)
+	l.finish()
+	o := r.settle(t, l, 20*time.Second, 2*time.Minute)
+	t.Log(o)
+	assert.Zero(t, o.lost, "spans lost")
+	assert.Zero(t, o.extra, "spans of traces that should have been dropped")
+	r.stop(t)
+}
+
+// stop stops the rig in the order of the data.
+func (r *samplingRig) stop(t *testing.T) {
+	t.Helper()
+	for _, c := range append(append([]*harness.Collector{}, r.gateways[:]...), r.samplers...) {
+		c.Stop(t)
+	}
+}

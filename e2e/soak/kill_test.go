@@ -1,0 +1,82 @@
+//go:build e2e
+
+package soak
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// cast is who is hit in the tests of this package.
+var cast = Cast{
+	Tiers:    []string{agentTier, gateway0, gateway1, scraperTier},
+	Backends: []string{prometheusName, lokiName, jaegerName, victoriaName},
+	Networks: []string{gatewayNet, samplingNet0, samplingNet1},
+}
+
+// Whoever is killed, whatever else is wrong at the time: what was acknowledged is stored.
+func TestKill(t *testing.T) {
+	r := startRig(t, shipped(), nil)
+	r.write()
+	r.kill(Plan(r.seed, rounds(t), calm(), []syscall.Signal{syscall.SIGKILL}, cast))
+	r.assertWhole(r.settle())
+}
+
+// kill follows a plan, and rotates a third of the log files in each round: a file is rotated no sooner than three rounds later,
+// as no kubelet would do it sooner.
+func (r *rig) kill(plan []Round) {
+	r.t.Helper()
+	for i, round := range plan {
+		r.note("round %d: %s", i, round)
+		for c := i % 3; c < r.writers.fleet.Len(); c += 3 {
+			if err := r.writers.fleet.Rotate(c); err != nil {
+				r.t.Fatal(err)
+			}
+		}
+		if round.Beside != "" {
+			r.make(round.With, round.Beside)
+		}
+		time.Sleep(round.Before)
+		r.hit(round)
+		if round.Beside != "" {
+			time.Sleep(time.Second)
+			r.heal(round.With)
+		}
+	}
+	time.Sleep(2 * time.Second)
+}
+
+func (r *rig) hit(round Round) {
+	r.t.Helper()
+	c := r.collectors[round.Victim]
+	if round.Signal == syscall.SIGTERM {
+		c.Stop(r.t)
+	} else {
+		c.Kill()
+	}
+	r.note("%s is gone", round.Victim)
+	time.Sleep(round.Down)
+	if round.Again > 0 {
+		c.Launch(r.t)
+		time.Sleep(round.Again)
+		c.Kill()
+		r.note("%s is gone again", round.Victim)
+	}
+	c.Restart(r.t)
+	r.note("%s is back", round.Victim)
+}
+
+// The same on what the field runs: for the table, and to see that the rig finds what is lost.
+func TestKillStock(t *testing.T) {
+	r := startRig(t, stock(), nil)
+	r.write()
+	r.kill(Plan(r.seed, rounds(t), calm(), []syscall.Signal{syscall.SIGKILL}, cast))
+	for _, y := range r.settle().Tallies {
+		if y.Signal == logLines || y.Signal == pushedSamples {
+			assert.Positive(t, y.Lost, "%s: the stock shape loses none any more, or the rig finds none", y.Signal)
+		}
+	}
+}

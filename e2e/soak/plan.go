@@ -1,0 +1,81 @@
+package soak
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"syscall"
+	"time"
+)
+
+// Round is one thing that happens to a tier, and what else is wrong at that time.
+type Round struct {
+	Victim string
+	Signal syscall.Signal
+	Before time.Duration // from the round's beginning to the signal
+	Down   time.Duration // until it is started again
+	// Again is after how much of the start the victim is killed a second time: while it reads its queue. 0: it is not.
+	Again time.Duration
+	// Beside is what else is wrong from before the signal until after the start, and with whom. "": nothing.
+	Beside, With string
+}
+
+func (r Round) String() string {
+	text := fmt.Sprintf("%s to %s after %s, down for %s", r.Signal, r.Victim, r.Before, r.Down)
+	if r.Again > 0 {
+		text += fmt.Sprintf(", killed again %s into its start", r.Again)
+	}
+	if r.Beside != "" {
+		text += fmt.Sprintf(", while %s: %s", r.With, r.Beside)
+	}
+	return text
+}
+
+// Troubles of a backend that delay and do not destroy, and of the network between two tiers.
+var (
+	backendTroubles = []string{"refuses", "answers 503", "answers 429", "is slow"}
+	networkTroubles = []string{"refuses", "stalls"}
+)
+
+// Cast is who can be hit.
+type Cast struct {
+	Tiers    []string
+	Backends []string
+	Networks []string
+}
+
+// Plan is the schedule of a seed: the same each time for the same cast. A signal comes at most calm after the round has begun.
+func Plan(seed uint64, rounds int, calm time.Duration, signals []syscall.Signal, cast Cast) []Round {
+	pick := rand.New(rand.NewPCG(seed, 7))
+	between := func(least, most time.Duration) time.Duration {
+		return (least + time.Duration(pick.Int64N(int64(most-least)))).Round(time.Millisecond)
+	}
+	plan := make([]Round, rounds)
+	var order []int
+	for i := range plan {
+		// In turns, so that few rounds hit everybody; the order is chance.
+		if len(order) == 0 {
+			order = pick.Perm(len(cast.Tiers))
+		}
+		r := Round{
+			Victim: cast.Tiers[order[0]], Signal: signals[pick.IntN(len(signals))],
+			Before: between(calm/4, calm), Down: between(0, 1500*time.Millisecond),
+		}
+		order = order[1:]
+		if pick.IntN(100) < 40 {
+			r.Again = between(time.Millisecond, time.Second)
+		}
+		if pick.IntN(100) < 60 {
+			r.With, r.Beside = beside(pick, cast)
+		}
+		plan[i] = r
+	}
+	return plan
+}
+
+func beside(pick *rand.Rand, cast Cast) (with, what string) {
+	n := pick.IntN(len(cast.Backends) + len(cast.Networks))
+	if n < len(cast.Backends) {
+		return cast.Backends[n], backendTroubles[pick.IntN(len(backendTroubles))]
+	}
+	return cast.Networks[n-len(cast.Backends)], networkTroubles[pick.IntN(len(networkTroubles))]
+}

@@ -1,0 +1,122 @@
+package soak
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestPlanIsTheSeeds(t *testing.T) {
+	cast := Cast{Tiers: []string{"a", "b", "c"}, Backends: []string{"p"}, Networks: []string{"n"}}
+	plan := func(seed uint64) []Round { return Plan(seed, 60, time.Second, []syscall.Signal{syscall.SIGKILL}, cast) }
+	assert.Equal(t, plan(1), plan(1))
+	assert.NotEqual(t, plan(1), plan(2))
+	victims, again, beside := map[string]int{}, 0, map[string]int{}
+	for _, r := range plan(1) {
+		victims[r.Victim]++
+		if r.Again > 0 {
+			again++
+		}
+		beside[r.With]++
+		assert.LessOrEqual(t, r.Before, time.Second)
+	}
+	assert.Equal(t, map[string]int{"a": 20, "b": 20, "c": 20}, victims, "each in turn")
+	assert.Greater(t, again, 10)
+	assert.Greater(t, beside["p"], 5)
+	assert.Greater(t, beside["n"], 5)
+}
+
+func TestCountFindsWhatIsMissing(t *testing.T) {
+	acknowledged := map[int]struct{}{1: {}, 2: {}, 3: {}}
+	y := Count(acknowledged, map[int]int{1: 1, 3: 4, 9: 1}, strconv.Itoa)
+	assert.Equal(t, Tally{Acknowledged: 3, Stored: 3, Lost: 1, Duplicated: 3, Sample: []string{"2"}}, y)
+	assert.InDelta(t, 33.3, y.LostPercent(), 0.1)
+	assert.InDelta(t, 100, y.DuplicatedPercent(), 0.1)
+	assert.Zero(t, Tally{}.LostPercent())
+}
+
+func TestReport(t *testing.T) {
+	var b bytes.Buffer
+	_, err := (&Report{Name: "TestKill", Shape: "as shipped", Seed: 7, Notes: []string{"A note."}, Tallies: []Tally{
+		{Signal: "spans", Written: 12, Acknowledged: 10, Stored: 9, Lost: 1, Duplicated: 2, CountsCopies: true, Drain: -1},
+		{Signal: "samples", Written: 4, Acknowledged: 4, Stored: 4, Drain: 1234 * time.Millisecond},
+	}}).WriteTo(&b)
+	require.NoError(t, err)
+	assert.Equal(t, `### TestKill, as shipped, seed 7
+
+| signal | written | acknowledged | stored | lost | duplicated | drained after |
+|---|---:|---:|---:|---:|---:|---:|
+| spans | 12 | 10 | 9 | 1 (10.00 %) | 2 (22.22 %) | never |
+| samples | 4 | 4 | 4 | 0 (0.00 %) | not visible | 1.2s |
+
+A note.
+`, b.String())
+}
+
+// The next request of the same connection acknowledges a scrape; a new connection says nothing about an old one.
+func TestPageIsAcknowledgedByTheNextScrape(t *testing.T) {
+	p := &page{unsure: map[int]string{}, last: map[string]int{}}
+	scrape := func(from string) int {
+		r := httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody)
+		r.RemoteAddr = from
+		w := httptest.NewRecorder()
+		p.ServeHTTP(w, r)
+		return w.Code
+	}
+	numbers := func() map[int]bool {
+		n := map[int]bool{}
+		for k := range p.acknowledged() {
+			n[k.number] = true
+		}
+		return n
+	}
+	scrape("a")
+	assert.Empty(t, numbers())
+	scrape("a")
+	assert.Equal(t, map[int]bool{1: true}, numbers())
+	scrape("b") // a was killed
+	scrape("b")
+	assert.Equal(t, map[int]bool{1: true, 3: true}, numbers())
+	assert.Equal(t, 4*pageSeries, p.written())
+	p.close()
+	assert.Equal(t, http.StatusServiceUnavailable, scrape("b"))
+	assert.Equal(t, map[int]bool{1: true, 3: true}, numbers())
+}
+
+func TestDamage(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "1.log")
+	whole := bytes.Repeat([]byte("abcdefgh"), 100)
+	require.NoError(t, os.WriteFile(file, whole, 0o600))
+	pick := rand.New(rand.NewPCG(3, 3))
+	did, err := Damage(pick, filepath.Join(dir, "*.log"), 1)
+	require.NoError(t, err)
+	assert.Len(t, did, 1)
+	got, err := os.ReadFile(file)
+	require.NoError(t, err)
+	different := 0
+	for i := range whole {
+		if whole[i] != got[i] {
+			different++
+		}
+	}
+	assert.Equal(t, 1, different)
+	_, err = Truncate(pick, filepath.Join(dir, "*.log"))
+	require.NoError(t, err)
+	info, err := os.Stat(file)
+	require.NoError(t, err)
+	assert.Less(t, info.Size(), int64(720))
+	assert.Greater(t, info.Size(), int64(390))
+	_, err = Damage(pick, filepath.Join(dir, "*.none"), 1)
+	assert.Error(t, err)
+}

@@ -1,0 +1,144 @@
+//go:build e2e
+
+package soak
+
+import (
+	"context"
+	"net"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/attribute"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/sluice-otel/sluice/e2e/harness"
+	"github.com/sluice-otel/sluice/e2e/podlogs"
+)
+
+// How much is written. The machine that the gate runs on has two cores, and the rig starts twelve processes.
+const (
+	linesPerSecond  = 200
+	tracesPerSecond = 20 // of three spans
+	pushesPerSecond = 2  // of pageSeries samples
+	spanService     = "soak-shop"
+)
+
+// writers are the applications: containers that log, a service with the SDK, one that pushes its counters and one that is scraped.
+type writers struct {
+	fleet  *podlogs.Fleet
+	tracer *sdktrace.TracerProvider
+	spans  *harness.Acknowledged
+	page   *page
+
+	mu           sync.Mutex
+	spansEnded   int
+	pushed       int
+	acknowledged map[key]struct{}
+
+	stop func() error
+}
+
+func newFleet(t *testing.T, seed uint64) (*podlogs.Fleet, map[string]string) {
+	t.Helper()
+	dir := t.TempDir()
+	o := podlogs.Options{
+		PodsDir: filepath.Join(dir, "pods"), DockerDir: filepath.Join(dir, "docker"), Seed: seed,
+		Containers: 24, LongPercent: 2, MostOpen: linesPerSecond, WallClock: true,
+	}
+	fleet, err := podlogs.New(o)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = fleet.Close() })
+	return fleet, map[string]string{"POD_LOGS_DIR": o.PodsDir, "DOCKER_LOGS_DIR": o.DockerDir}
+}
+
+func servePageOn(t *testing.T, ip string) (p *page, port string) {
+	t.Helper()
+	lis, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
+	require.NoError(t, err)
+	p = servePage(lis)
+	t.Cleanup(func() { _ = p.answers.Close() })
+	_, port, err = net.SplitHostPort(lis.Addr().String())
+	require.NoError(t, err)
+	return p, port
+}
+
+// start lets everything write until stop, which says if something could not.
+func (w *writers) start(t *testing.T, agentOTLP string) {
+	t.Helper()
+	if w.tracer == nil {
+		w.tracer, w.spans = harness.NewKeepingSDKTracer(t, agentOTLP, spanService)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	fleet := make(chan error, 1)
+	var wg sync.WaitGroup
+	wg.Go(func() { fleet <- w.fleet.Run(ctx, linesPerSecond) })
+	wg.Go(func() { every(ctx, time.Second/tracesPerSecond, w.trace) })
+	client := harness.NewClient(t, agentOTLP, harness.ClientOptions{Timeout: 2 * time.Second})
+	wg.Go(func() { every(ctx, time.Second/pushesPerSecond, func() { w.push(client) }) })
+	stopped := false
+	w.stop = func() error {
+		if stopped {
+			return nil
+		}
+		stopped = true
+		cancel()
+		wg.Wait()
+		return <-fleet
+	}
+	t.Cleanup(func() { _ = w.stop() })
+}
+
+func every(ctx context.Context, period time.Duration, do func()) {
+	tick := time.NewTicker(period)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			do()
+		}
+	}
+}
+
+func (w *writers) trace() {
+	tracer := w.tracer.Tracer("soak")
+	ctx, root := tracer.Start(context.Background(), "POST /checkout")
+	for _, name := range []string{"reserve", "charge"} {
+		_, child := tracer.Start(ctx, name)
+		child.SetAttributes(attribute.String("http.request.method", "POST"))
+		child.End()
+	}
+	root.End()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.spansEnded += 3
+}
+
+// push sends the next samples once. What is not acknowledged is not sent again: that would be for the application to do.
+func (w *writers) push(client *harness.Client) {
+	w.mu.Lock()
+	w.pushed++
+	n := w.pushed
+	w.mu.Unlock()
+	samples := make([]harness.Sample, pageSeries)
+	now := time.Now()
+	for i := range samples {
+		samples[i] = harness.Sample{
+			Service: "soak-pusher", Name: "soak.pushed", Counter: true, Value: float64(n), Time: now,
+			Attrs: map[string]any{"writer": strconv.Itoa(i)},
+		}
+	}
+	if client.SendMetrics(harness.Metrics(samples...)) != nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range samples {
+		w.acknowledged[key{i, n}] = struct{}{}
+	}
+}
