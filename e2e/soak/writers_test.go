@@ -27,7 +27,7 @@ const (
 	linesPerSecond  = 200
 	tracesPerSecond = 20 // of three spans
 	pushesPerSecond = 2  // of pageSeries samples
-	services        = 6 // each with an SDK of its own, which exports every five seconds
+	services        = 6  // each with an SDK of its own, which exports every five seconds
 )
 
 func service(i int) string { return fmt.Sprintf("soak-shop-%d", i) }
