@@ -19,7 +19,7 @@ func TestRefusedForGood(t *testing.T) {
 	for _, backend := range cast.Backends {
 		r.make(backend, "answers 400")
 	}
-	time.Sleep(6 * time.Second)
+	time.Sleep(11 * time.Second) // an SDK exports every five seconds, and a sampler waits for two
 	for i, y := range r.settle().Tallies {
 		w := map[string]watched{logLines: atBackends[0], pushedSamples: atBackends[1], scrapedSamples: atBackends[2], spans: atBackends[3]}[y.Signal]
 		failed := int(r.read(w, w.failed))
