@@ -189,7 +189,7 @@ func TestRemoteWriteKillAndOrder(t *testing.T) {
 				Profile: "local", Backends: []string{"backends/victoria"},
 				// Small ones, so that only a part of the queue is on its way when the kill comes.
 				Override: "exporters: {remote_write: {sending_queue: {batch: {min_size: 4096, max_size: 8192}}}}",
-				Env: map[string]string{"VICTORIAMETRICS_URL": p.URL, "LOCAL_METRICS_INTERVAL": "1h"},
+				Env:      map[string]string{"VICTORIAMETRICS_URL": p.URL, "LOCAL_METRICS_INTERVAL": "1h"},
 			})
 			w := newCounterWriter(t, c)
 			w.sendFor(time.Second)

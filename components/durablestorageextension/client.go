@@ -45,7 +45,7 @@ type client struct {
 	store   *store.Store
 	late    map[string][]byte   // what is to be written
 	gone    map[string]struct{} // what is to be deleted; the queue's numbers say so, too, so it may be later still
-	failing bool                // the last write failed
+	failing error               // why the last write failed
 	timer   *time.Timer
 	closed  bool
 }
@@ -95,6 +95,11 @@ func (c *client) Batch(ctx context.Context, ops ...*storage.Operation) error {
 	switch {
 	case len(changes) == 0:
 		return nil
+	case urgent && c.failing != nil && len(c.late) > maxLate:
+		// So many numbers were refused that to try each time costs more than it is worth: flush tries.
+		c.skip(changes)
+		c.arm(retryAfter)
+		return c.failing
 	case urgent:
 		return c.write(ctx, changes)
 	}
@@ -156,7 +161,7 @@ func (c *client) merge(ctx context.Context, changes map[string][]byte) {
 			delete(c.gone, key)
 		}
 	}
-	if len(c.late)+len(c.gone) > maxLate && !c.failing && c.write(ctx, nil) == nil {
+	if len(c.late)+len(c.gone) > maxLate && c.failing == nil && c.write(ctx, nil) == nil {
 		return
 	}
 	if delivered {
@@ -198,13 +203,13 @@ func (c *client) write(ctx context.Context, changes map[string][]byte) error {
 	}
 	if err := c.store.Apply(writes); err != nil {
 		c.failed(ctx, err, "Cannot write: new data is refused, retryably, what is stored stays; is the volume full?")
-		if c.failing = true; c.queue {
+		c.failing = fmt.Errorf("durable_storage cannot write to %s: %w", c.path, err)
+		if c.queue {
 			c.skip(changes)
-			c.arm(lateFor) // that is less, there may be room for it
 		}
-		return fmt.Errorf("durable_storage cannot write to %s: %w", c.path, err)
+		return c.failing
 	}
-	c.failing = false
+	c.failing = nil
 	if c.late = emptied(c.late); len(writes) < cap(writes) || len(c.gone) <= maxLate {
 		c.gone = emptied(c.gone)
 	} else {

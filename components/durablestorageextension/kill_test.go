@@ -59,8 +59,8 @@ func TestKilledOnAFullVolume(t *testing.T) {
 	assert.Empty(t, found)
 	before := len(strings.Fields(read(t, notes, "arrived")))
 	t.Logf("%d taken, %d arrived before, %d at the end", len(taken), before, len(b.names()))
-	// Not more comes twice than what was in one file at each kill, some 40 items, and on its way.
-	assert.LessOrEqual(t, before+len(b.names()), len(taken)+8*60)
+	// 5 %; all of them, when what was delivered is not noted while the volume is full.
+	assert.Less(t, before+len(b.names()), len(taken)+len(taken)/2)
 }
 
 func read(t *testing.T, dir, name string) string {

@@ -177,6 +177,7 @@ type badSector struct{ content []byte }
 
 func (b badSector) ReadAt(p []byte, at int64) (int, error) {
 	if end := at + int64(len(p)); at <= 5001 && end > 5000 {
+		copy(p, "what an earlier read left")
 		return 0, errors.New("input/output error")
 	}
 	n := copy(p, b.content[at:])
@@ -226,4 +227,20 @@ func TestReleaseTheOnlySegment(t *testing.T) {
 	s, damage := openSpare(t, crash(t, s), false)
 	assert.Zero(t, damage)
 	assert.Equal(t, map[string]string{"numbers": "2"}, content(t, s))
+}
+
+// A record that a disk wrote over another one is not taken for it: what it has is older than what came after it.
+func TestRecordAtAnotherPlace(t *testing.T) {
+	s, _ := open(t, t.TempDir())
+	require.NoError(t, s.Apply([]Write{{"a", []byte("1")}}))
+	size := s.segments[0].size
+	require.NoError(t, s.Apply([]Write{{"a", []byte("2")}}))
+	require.NoError(t, s.Apply([]Write{{"b", []byte("3")}}))
+	all, err := os.ReadFile(s.segments[0].name)
+	require.NoError(t, err)
+	_, err = s.segments[0].file.WriteAt(all[:size], 2*size)
+	require.NoError(t, err)
+	again, damage := open(t, crash(t, s))
+	assert.Equal(t, Damage{Records: 1}, damage)
+	assert.Equal(t, map[string]string{"a": "2"}, content(t, again))
 }

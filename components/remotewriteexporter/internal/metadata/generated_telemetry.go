@@ -83,7 +83,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ExporterRemoteWriteUnsentExemplars, err = builder.meter.Int64Counter(
 		"otelcol_exporter_remote_write_unsent_exemplars",
-		metric.WithDescription("Exemplars of points that were sent without them, since the translator makes none for remote write 2.0. [Alpha]"),
+		metric.WithDescription("Exemplars that the translator left out of points that were sent; all of them with remote write 2.0. [Alpha]"),
 		metric.WithUnit("{exemplar}"),
 	)
 	errs = errors.Join(errs, err)

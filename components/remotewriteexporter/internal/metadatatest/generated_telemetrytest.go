@@ -72,7 +72,7 @@ func AssertEqualExporterRemoteWriteRequests(t *testing.T, tt *componenttest.Tele
 func AssertEqualExporterRemoteWriteUnsentExemplars(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_exporter_remote_write_unsent_exemplars",
-		Description: "Exemplars of points that were sent without them, since the translator makes none for remote write 2.0. [Alpha]",
+		Description: "Exemplars that the translator left out of points that were sent; all of them with remote write 2.0. [Alpha]",
 		Unit:        "{exemplar}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
