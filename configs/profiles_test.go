@@ -313,7 +313,7 @@ func TestClusterStateIsReadBehindTheLease(t *testing.T) {
 func TestSampling(t *testing.T) {
 	f := load(t, "sampling.yaml")
 	tail := f.Processors["durable_tail_sampling"]
-	assert.Equal(t, "file_storage", at(tail, "journal", "storage"))
+	assert.Equal(t, "durable_storage", at(tail, "journal", "storage"))
 	number := func(v any) int {
 		n, err := strconv.Atoi(fallback(v))
 		require.NoError(t, err, v)

@@ -12,7 +12,7 @@ import (
 
 // cast is who is hit in the tests of this package.
 var cast = Cast{
-	Tiers:    []string{agentTier, gateway0, gateway1, scraperTier},
+	Tiers:    []string{agentTier, gateway0, gateway1, sampling0, sampling1, scraperTier},
 	Backends: []string{prometheusName, lokiName, jaegerName, victoriaName},
 	Networks: []string{gatewayNet, samplingNet0, samplingNet1},
 }

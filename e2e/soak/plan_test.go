@@ -19,7 +19,8 @@ import (
 func TestPlanIsTheSeeds(t *testing.T) {
 	cast := Cast{Tiers: []string{"a", "b", "c"}, Backends: []string{"p"}, Networks: []string{"n"}}
 	plan := func(seed uint64) []Round { return Plan(seed, 60, time.Second, []syscall.Signal{syscall.SIGKILL}, cast) }
-	assert.Equal(t, plan(1), plan(1))
+	first := plan(1)
+	assert.Equal(t, first, plan(1))
 	assert.NotEqual(t, plan(1), plan(2))
 	victims, again, beside := map[string]int{}, 0, map[string]int{}
 	for _, r := range plan(1) {

@@ -120,7 +120,8 @@ func (r *rig) startTiers(logs map[string]string) {
 	r.k.Apply(t, samplingEndpoints(replicas))
 	var gateways []string
 	for _, name := range []string{gateway0, gateway1} {
-		r.tier(name, metrics)
+		// %d is the replica's number, here the last digit of its address.
+		r.tier(name, tiers.With(metrics, map[string]string{"SAMPLING_ENDPOINT": strings.TrimSuffix(netns.Addr(t, 10), "0") + "%d:4317", "SAMPLING_REPLICAS": "2"}))
 		gateways = append(gateways, r.collectors[name].OTLPGRPC)
 	}
 	service := r.network(gatewayNet, net.JoinHostPort(netns.Addr(t, 20), "4317"), gateways...)

@@ -45,7 +45,7 @@ const soon = "{retry_on_failure: {initial_interval: 200ms, max_interval: 1s}}"
 
 var impatient = map[string]string{
 	"agent":    "exporters: {otlp_grpc/gateway_logs: " + soon + ", otlp_grpc/gateway_metrics: " + soon + ", otlp_grpc/gateway_traces: " + soon + "}",
-	"gateway":  "exporters: {otlp_http/prometheus: " + soon + ", otlp_http/loki: " + soon + ", loadbalancing: " + soon + "}",
+	"gateway":  "exporters: {otlp_http/prometheus: " + soon + ", otlp_http/loki: " + soon + ", trace_shards: " + soon + "}",
 	"sampling": "exporters: {otlp_http/prometheus: " + soon + ", otlp_grpc/traces: " + soon + "}",
 	"scraper":  "exporters: {remote_write: " + soon + "}",
 }

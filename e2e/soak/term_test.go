@@ -64,7 +64,7 @@ func (r *rig) terminate() {
 			defer mu.Unlock()
 			r.note("%s is gone after %s", name, time.Since(start).Round(time.Millisecond))
 			if err != nil {
-				r.notes = append(r.notes, fmt.Sprintf("%s did not stop by itself with full queues within 15 s, and was killed.", name))
+				r.notes = append(r.notes, name+" did not stop by itself with full queues within 15 s, and was killed.")
 			}
 		})
 	}

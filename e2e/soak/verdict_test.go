@@ -39,7 +39,7 @@ func (r *rig) signals() []signal {
 	w := r.writers
 	return []signal{
 		{logLines, true, func() int { return total(w.fleet.Counts()) }, r.lokiCount, r.logs},
-		{spans, true, func() int { return len(w.spans.Spans()) }, func() int {
+		{spans, true, func() int { return len(w.takenSpans()) }, func() int {
 			return int(r.jaeger.Counted(r.t, "jaeger_collector_spans_saved_by_svc_total"))
 		}, r.spans},
 		{pushedSamples, false, func() int { return len(w.pushedAndTaken()) }, func() int {
@@ -119,7 +119,11 @@ func (r *rig) logs() Tally {
 }
 
 func (r *rig) spans() Tally {
-	y := Count(r.writers.spans.Spans(), r.jaeger.Spans(r.t, spanService), func(id [2]string) string { return "trace " + id[0] + " span " + id[1] })
+	stored := map[[2]string]int{}
+	for i := range services {
+		maps.Copy(stored, r.jaeger.Spans(r.t, service(i)))
+	}
+	y := Count(r.writers.takenSpans(), stored, func(id [2]string) string { return "trace " + id[0] + " span " + id[1] })
 	y.Written = r.writers.spansEnded
 	return y
 }
@@ -164,7 +168,7 @@ func (r *rig) settle() *Report {
 	require.NoError(r.t, r.writers.fleet.Finish())
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if err := r.writers.tracer.ForceFlush(ctx); err != nil {
+	if err := r.writers.flush(ctx); err != nil {
 		r.note("the SDK has not yet given everything away: %v", err)
 	}
 	r.note("the troubles are over")

@@ -4,6 +4,9 @@ package soak
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"maps"
 	"net"
 	"path/filepath"
 	"strconv"
@@ -24,15 +27,17 @@ const (
 	linesPerSecond  = 200
 	tracesPerSecond = 20 // of three spans
 	pushesPerSecond = 2  // of pageSeries samples
-	spanService     = "soak-shop"
+	services        = 6  // each with an SDK of its own, which exports every five seconds
 )
+
+func service(i int) string { return fmt.Sprintf("soak-shop-%d", i) }
 
 // writers are the applications: containers that log, a service with the SDK, one that pushes its counters and one that is scraped.
 type writers struct {
-	fleet  *podlogs.Fleet
-	tracer *sdktrace.TracerProvider
-	spans  *harness.Acknowledged
-	page   *page
+	fleet   *podlogs.Fleet
+	tracers [services]*sdktrace.TracerProvider
+	spans   [services]*harness.Acknowledged
+	page    *page
 
 	mu           sync.Mutex
 	spansEnded   int
@@ -69,8 +74,8 @@ func servePageOn(t *testing.T, ip string) (p *page, port string) {
 // start lets everything write until stop, which says if something could not.
 func (w *writers) start(t *testing.T, agentOTLP string) {
 	t.Helper()
-	if w.tracer == nil {
-		w.tracer, w.spans = harness.NewKeepingSDKTracer(t, agentOTLP, spanService)
+	for i := range w.tracers {
+		w.tracers[i], w.spans[i] = harness.NewKeepingSDKTracer(t, agentOTLP, service(i))
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	fleet := make(chan error, 1)
@@ -105,8 +110,12 @@ func every(ctx context.Context, period time.Duration, do func()) {
 	}
 }
 
+// trace is a request to one of the services.
 func (w *writers) trace() {
-	tracer := w.tracer.Tracer("soak")
+	w.mu.Lock()
+	w.spansEnded += 3
+	tracer := w.tracers[w.spansEnded/3%services].Tracer("soak")
+	w.mu.Unlock()
 	ctx, root := tracer.Start(context.Background(), "POST /checkout")
 	for _, name := range []string{"reserve", "charge"} {
 		_, child := tracer.Start(ctx, name)
@@ -114,9 +123,26 @@ func (w *writers) trace() {
 		child.End()
 	}
 	root.End()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.spansEnded += 3
+}
+
+// flush has the SDKs give away what they hold.
+func (w *writers) flush(ctx context.Context) error {
+	errs := make([]error, services)
+	var wg sync.WaitGroup
+	for i, tracer := range w.tracers {
+		wg.Go(func() { errs[i] = tracer.ForceFlush(ctx) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// takenSpans are those that the agent has acknowledged, by trace and span ID.
+func (w *writers) takenSpans() map[[2]string]struct{} {
+	all := map[[2]string]struct{}{}
+	for _, s := range w.spans {
+		maps.Copy(all, s.Spans())
+	}
+	return all
 }
 
 // push sends the next samples once. What is not acknowledged is not sent again: that would be for the application to do.
