@@ -22,7 +22,7 @@ type reconnect struct {
 }
 
 var (
-	reconnectID                               = component.MustNewIDWithName("trace_shards", "reconnect")
+	reconnectID                                = component.MustNewIDWithName("trace_shards", "reconnect")
 	_           extensionmiddleware.GRPCClient = reconnect{}
 )
 
