@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
@@ -18,7 +17,7 @@ import (
 
 func TestPlanIsTheSeeds(t *testing.T) {
 	cast := Cast{Tiers: []string{"a", "b", "c"}, Backends: []string{"p"}, Networks: []string{"n"}}
-	plan := func(seed uint64) []Round { return Plan(seed, 60, time.Second, []syscall.Signal{syscall.SIGKILL}, cast) }
+	plan := func(seed uint64) []Round { return Plan(seed, 60, time.Second, cast) }
 	first := plan(1)
 	assert.Equal(t, first, plan(1))
 	assert.NotEqual(t, plan(1), plan(2))
