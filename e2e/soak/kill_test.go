@@ -11,10 +11,16 @@ import (
 
 // cast is who is hit in the tests of this package.
 var cast = Cast{
-	Tiers:    []string{agentTier, gateway0, gateway1, scraperTier},
-	Backends: []string{prometheusName, lokiName, jaegerName, victoriaName},
-	Networks: []string{gatewayNet, samplingNet0, samplingNet1},
+	Tiers: []string{agentTier, gateway0, gateway1, scraperTier},
+	Behind: map[string][]string{
+		agentTier: {gatewayNet}, scraperTier: {victoriaName},
+		gateway0: {prometheusName, lokiName, lokiName, samplingNet0, samplingNet1}, gateway1: {prometheusName, lokiName, lokiName, samplingNet0, samplingNet1},
+		sampling0: {jaegerName}, sampling1: {jaegerName},
+	},
+	Networks: map[string]bool{gatewayNet: true, samplingNet0: true, samplingNet1: true},
 }
+
+var allBackends = []string{prometheusName, lokiName, jaegerName, victoriaName}
 
 // Whoever is killed, whatever else is wrong at the time: what was acknowledged is stored.
 func TestKill(t *testing.T) {

@@ -54,7 +54,7 @@ func TestOutage(t *testing.T) {
 	r := startRig(t, shipped(), nil)
 	r.write()
 	time.Sleep(3 * time.Second)
-	all := cast.Backends
+	all := allBackends
 	var sent, size []float64
 	for i, trouble := range []string{"refuses", "answers 503", "answers 429"} {
 		for _, backend := range all {

@@ -34,11 +34,11 @@ var (
 	networkTroubles = []string{"refuses", "stalls"}
 )
 
-// Cast is who can be hit.
+// Cast is who can be hit, and what is behind whom.
 type Cast struct {
 	Tiers    []string
-	Backends []string
-	Networks []string
+	Behind   map[string][]string // by tier: backends and networks that it sends to
+	Networks map[string]bool     // which of those are networks
 }
 
 // Plan is the schedule of a seed: the same each time for the same cast. The kill comes at most calm after the round has begun.
@@ -62,18 +62,16 @@ func Plan(seed uint64, rounds int, calm time.Duration, cast Cast) []Round {
 		if pick.IntN(100) < 40 {
 			r.Again = between(time.Millisecond, time.Second)
 		}
-		if pick.IntN(100) < 60 {
-			r.With, r.Beside = beside(pick, cast)
+		// Mostly what the victim sends to: then its queue has something in it when it dies.
+		if behind := cast.Behind[r.Victim]; pick.IntN(100) < 80 && len(behind) > 0 {
+			r.With = behind[pick.IntN(len(behind))]
+			troubles := backendTroubles
+			if cast.Networks[r.With] {
+				troubles = networkTroubles
+			}
+			r.Beside = troubles[pick.IntN(len(troubles))]
 		}
 		plan[i] = r
 	}
 	return plan
-}
-
-func beside(pick *rand.Rand, cast Cast) (with, what string) {
-	n := pick.IntN(len(cast.Backends) + len(cast.Networks))
-	if n < len(cast.Backends) {
-		return cast.Backends[n], backendTroubles[pick.IntN(len(backendTroubles))]
-	}
-	return cast.Networks[n-len(cast.Backends)], networkTroubles[pick.IntN(len(networkTroubles))]
 }

@@ -33,7 +33,7 @@ func TestTermination(t *testing.T) {
 	r := startRig(t, withSmallQueues(shipped()), nil)
 	r.write()
 	time.Sleep(3 * time.Second)
-	for _, backend := range cast.Backends {
+	for _, backend := range allBackends {
 		r.make(backend, "answers 503")
 	}
 	full := append(slices.Clone(atBackends),
