@@ -179,8 +179,8 @@ func (w *counterWriter) hasLast(series []backends.StoredSeries) bool {
 	return false
 }
 
-// What a kill costs a Prometheus that takes nothing out of order, and that a window costs nothing: at v0.145 exporterhelper puts what was on
-// its way at the end of the queue.
+// A kill in an outage changes nothing in the order, so that a Prometheus that takes nothing out of order takes all of it. At v0.145 exporterhelper
+// puts what was on its way at the end of the queue; the storage of the profiles keeps it at the front. With file_storage 240 of 1,800 were refused.
 func TestRemoteWriteKillAndOrder(t *testing.T) {
 	for _, window := range []string{"0s", "30m"} {
 		t.Run(window, func(t *testing.T) {
@@ -211,10 +211,8 @@ func TestRemoteWriteKillAndOrder(t *testing.T) {
 				}
 				return nil
 			}, c.Proc, p.Process)
-			t.Logf("window %s: %d of %d samples stored, the others counted as refused", window, stored, w.written())
-			if window != "0s" {
-				assert.Equal(t, w.written(), stored)
-			}
+			assert.Equal(t, w.written(), stored, "the others were refused")
+			t.Logf("window %s: all of %d samples stored", window, stored)
 		})
 	}
 }

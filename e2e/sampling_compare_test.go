@@ -40,6 +40,8 @@ func TestSamplingCompare(t *testing.T) {
 			time.Sleep(10 * time.Second)
 			l.finish()
 			t.Log("RESULT scale", name, r.settle(t, l, 15*time.Second, 2*time.Minute))
+			r.samplers[2].Restart(t) // its volume is mounted again
+			t.Log("RESULT scale, with what the third one left in its queue", name, r.settle(t, l, 15*time.Second, time.Minute))
 		})
 	}
 }

@@ -242,3 +242,32 @@ func TestRefusedByNext(t *testing.T) {
 		assert.Positive(t, b.got()[span{2, failed}])
 	})
 }
+
+// A span that is still on its way to upstream's loop when its trace is handed on is not taken for handed on.
+func TestKilledBehindADecision(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, b := newDisk(), &backend{spans: map[span]int{}}
+		s := start(t, d, b, nil)
+		require.NoError(t, s.ConsumeTraces(t.Context(), traces(span{1, failed}, span{2, failed})))
+		first, second := make(chan struct{}), make(chan struct{})
+		b.set(first, nil)
+		time.Sleep(10 * time.Second) // one of the two is about to be handed on
+		require.NoError(t, s.ConsumeTraces(t.Context(), traces(span{1, 5}, span{2, 5})))
+		b.set(second, nil)
+		close(first)
+		time.Sleep(time.Minute) // it has been, and this is noted; the other one is about to be
+		require.Len(t, b.got(), 1)
+		synctest.Wait()
+		dead := d.copy()
+		b.set(nil, nil)
+		close(second)
+		require.NoError(t, s.Shutdown(t.Context()))
+
+		b = &backend{spans: map[span]int{}}
+		s = start(t, dead, b, nil)
+		time.Sleep(10 * time.Second)
+		require.NoError(t, s.Shutdown(t.Context()))
+		assert.Positive(t, b.got()[span{1, 5}])
+		assert.Positive(t, b.got()[span{2, 5}])
+	})
+}

@@ -50,3 +50,38 @@ func TestParts(t *testing.T) {
 		assert.LessOrEqual(t, pieces[len(pieces)-1].DataPointCount()-pieces[0].DataPointCount(), 1)
 	}
 }
+
+// Half of a metric is the metric but for its points.
+func TestHalfAMetric(t *testing.T) {
+	for _, kind := range types {
+		md := pmetric.NewMetrics()
+		m := put(md, "x", kind, 2)
+		m.SetUnit("s")
+		m.SetDescription("d")
+		m.Metadata().PutStr("prometheus.type", "info")
+		piece := between(md, 1, 2)
+		switch kind { //nolint:exhaustive // what is left is to be equal to the half
+		case pmetric.MetricTypeGauge:
+			m.Gauge().DataPoints().RemoveIf(func(p pmetric.NumberDataPoint) bool { return p.IntValue() == 0 })
+		case pmetric.MetricTypeSum:
+			m.Sum().DataPoints().RemoveIf(func(p pmetric.NumberDataPoint) bool { return p.DoubleValue() == 0 })
+		default:
+			continue
+		}
+		assert.Equal(t, md, piece)
+	}
+	md := every(2)
+	for i := range md.ResourceMetrics().Len() {
+		whole := md.ResourceMetrics().At(i).ScopeMetrics().At(0).Metrics().At(0)
+		half := between(md, 2*i, 2*i+1).ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().At(0)
+		assert.Equal(t, whole.Type(), half.Type())
+		//exhaustive:enforce
+		switch half.Type() {
+		case pmetric.MetricTypeHistogram:
+			assert.Equal(t, whole.Histogram().AggregationTemporality(), half.Histogram().AggregationTemporality())
+		case pmetric.MetricTypeExponentialHistogram:
+			assert.Equal(t, whole.ExponentialHistogram().AggregationTemporality(), half.ExponentialHistogram().AggregationTemporality())
+		case pmetric.MetricTypeEmpty, pmetric.MetricTypeGauge, pmetric.MetricTypeSum, pmetric.MetricTypeSummary:
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package traceshardsexporter
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -37,9 +38,9 @@ func (c *Config) Validate() error {
 	case c.Shards > 1 && !strings.Contains(c.ClientConfig.Endpoint, placeholder):
 		return fmt.Errorf("endpoint: must have %s where the number of the shard belongs, got %q", placeholder, c.ClientConfig.Endpoint)
 	case !c.QueueConfig.HasValue():
-		return fmt.Errorf("sending_queue::enabled: must be true, got false: without queues one shard that is away would make senders repeat the spans of all")
+		return errors.New("sending_queue::enabled: must be true, got false: without queues one shard that is away would make senders repeat the spans of all")
 	case c.QueueConfig.Get().WaitForResult:
-		return fmt.Errorf("sending_queue::wait_for_result: must be false, got true: one shard that is away would make senders repeat the spans of all")
+		return errors.New("sending_queue::wait_for_result: must be false, got true: one shard that is away would make senders repeat the spans of all")
 	}
 	return nil
 }

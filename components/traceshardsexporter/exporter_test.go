@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/exportertest"
 	"go.opentelemetry.io/collector/extension/extensiontest"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 	"google.golang.org/grpc"
 
@@ -231,6 +232,22 @@ func TestRemovedShard(t *testing.T) {
 	assert.Len(t, e.(*router).started, 4)
 	require.NoError(t, e.Shutdown(context.Background()))
 	stop()
+}
+
+// Of what is read from a removed shard's queue only the part that was refused is tried again.
+func TestRerouteRefused(t *testing.T) {
+	h, stop := withStorage(t, t.TempDir())
+	defer stop()
+	e := start(t, componenttest.NewNopTelemetrySettings(), h, 2, port(t), fmt.Sprintf(onDisk, 60_000)).(*router)
+	ones := ptrace.NewTraces() // the second shard's alone
+	split(batch(300, 100, 1), 2)[1].td.CopyTo(ones)
+	for e.ConsumeTraces(t.Context(), clone(ones)) == nil {
+	}
+	td := batch(900, 100, 3)
+	var refused consumererror.Traces
+	require.ErrorAs(t, e.reroute(t.Context(), clone(td)), &refused)
+	assert.Equal(t, seen(split(clone(td), 2)[1].td), seen(refused.Data()))
+	require.NoError(t, e.Shutdown(context.Background()))
 }
 
 // A stored number that cannot be read is no reason not to start.

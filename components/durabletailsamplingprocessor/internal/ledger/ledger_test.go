@@ -25,7 +25,6 @@ type model struct {
 	known   map[TraceID]state
 	batches []*progress
 	traces  uint64
-	inTick  bool
 
 	settled, taken int
 }
