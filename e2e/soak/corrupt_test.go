@@ -71,8 +71,7 @@ func (r *rig) damage(name, queues string, damage func(glob string) ([]string, er
 		require.NoError(r.t, err)
 		r.note("%s: %s", name, strings.Join(did, ", "))
 	}
-	c.Restart(r.t)
-	r.note("%s is back", name)
+	r.restart(name)
 }
 
 // damaged is what a tier has counted of damage.

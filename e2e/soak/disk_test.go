@@ -42,7 +42,7 @@ func TestFullDisk(t *testing.T) {
 	// In the middle of it some die: a full disk must not keep them from starting.
 	for _, name := range []string{agentTier, gateway0, gateway1} {
 		r.collectors[name].Kill()
-		r.collectors[name].Restart(t)
+		r.restart(name)
 		r.note("%s was killed, and has started on a full volume", name)
 	}
 	time.Sleep(fullFor())

@@ -3,24 +3,22 @@ package soak
 import (
 	"fmt"
 	"math/rand/v2"
-	"syscall"
 	"time"
 )
 
 // Round is one thing that happens to a tier, and what else is wrong at that time.
 type Round struct {
 	Victim string
-	Signal syscall.Signal
-	Before time.Duration // from the round's beginning to the signal
+	Before time.Duration // from the round's beginning to the kill
 	Down   time.Duration // until it is started again
 	// Again is after how much of the start the victim is killed a second time: while it reads its queue. 0: it is not.
 	Again time.Duration
-	// Beside is what else is wrong from before the signal until after the start, and with whom. "": nothing.
+	// Beside is what else is wrong from before the kill until after the start, and with whom. "": nothing.
 	Beside, With string
 }
 
 func (r Round) String() string {
-	text := fmt.Sprintf("%s to %s after %s, down for %s", r.Signal, r.Victim, r.Before, r.Down)
+	text := fmt.Sprintf("kill -9 of %s after %s, down for %s", r.Victim, r.Before, r.Down)
 	if r.Again > 0 {
 		text += fmt.Sprintf(", killed again %s into its start", r.Again)
 	}
@@ -36,15 +34,15 @@ var (
 	networkTroubles = []string{"refuses", "stalls"}
 )
 
-// Cast is who can be hit.
+// Cast is who can be hit, and what is behind whom.
 type Cast struct {
 	Tiers    []string
-	Backends []string
-	Networks []string
+	Behind   map[string][]string // by tier: backends and networks that it sends to
+	Networks map[string]bool     // which of those are networks
 }
 
-// Plan is the schedule of a seed: the same each time for the same cast. A signal comes at most calm after the round has begun.
-func Plan(seed uint64, rounds int, calm time.Duration, signals []syscall.Signal, cast Cast) []Round {
+// Plan is the schedule of a seed: the same each time for the same cast. The kill comes at most calm after the round has begun.
+func Plan(seed uint64, rounds int, calm time.Duration, cast Cast) []Round {
 	pick := rand.New(rand.NewPCG(seed, 7))
 	between := func(least, most time.Duration) time.Duration {
 		return (least + time.Duration(pick.Int64N(int64(most-least)))).Round(time.Millisecond)
@@ -57,25 +55,23 @@ func Plan(seed uint64, rounds int, calm time.Duration, signals []syscall.Signal,
 			order = pick.Perm(len(cast.Tiers))
 		}
 		r := Round{
-			Victim: cast.Tiers[order[0]], Signal: signals[pick.IntN(len(signals))],
+			Victim: cast.Tiers[order[0]],
 			Before: between(calm/4, calm), Down: between(0, 1500*time.Millisecond),
 		}
 		order = order[1:]
 		if pick.IntN(100) < 40 {
 			r.Again = between(time.Millisecond, time.Second)
 		}
-		if pick.IntN(100) < 60 {
-			r.With, r.Beside = beside(pick, cast)
+		// Mostly what the victim sends to: then its queue has something in it when it dies.
+		if behind := cast.Behind[r.Victim]; pick.IntN(100) < 80 && len(behind) > 0 {
+			r.With = behind[pick.IntN(len(behind))]
+			troubles := backendTroubles
+			if cast.Networks[r.With] {
+				troubles = networkTroubles
+			}
+			r.Beside = troubles[pick.IntN(len(troubles))]
 		}
 		plan[i] = r
 	}
 	return plan
-}
-
-func beside(pick *rand.Rand, cast Cast) (with, what string) {
-	n := pick.IntN(len(cast.Backends) + len(cast.Networks))
-	if n < len(cast.Backends) {
-		return cast.Backends[n], backendTroubles[pick.IntN(len(backendTroubles))]
-	}
-	return cast.Networks[n-len(cast.Backends)], networkTroubles[pick.IntN(len(networkTroubles))]
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
@@ -17,8 +16,10 @@ import (
 )
 
 func TestPlanIsTheSeeds(t *testing.T) {
-	cast := Cast{Tiers: []string{"a", "b", "c"}, Backends: []string{"p"}, Networks: []string{"n"}}
-	plan := func(seed uint64) []Round { return Plan(seed, 60, time.Second, []syscall.Signal{syscall.SIGKILL}, cast) }
+	cast := Cast{
+		Tiers: []string{"a", "b", "c"}, Behind: map[string][]string{"a": {"n"}, "b": {"p", "q"}}, Networks: map[string]bool{"n": true},
+	}
+	plan := func(seed uint64) []Round { return Plan(seed, 60, time.Second, cast) }
 	first := plan(1)
 	assert.Equal(t, first, plan(1))
 	assert.NotEqual(t, plan(1), plan(2))
@@ -30,10 +31,17 @@ func TestPlanIsTheSeeds(t *testing.T) {
 		}
 		beside[r.With]++
 		assert.LessOrEqual(t, r.Before, time.Second)
+		if r.With == "n" {
+			assert.Equal(t, "a", r.Victim)
+			assert.Contains(t, networkTroubles, r.Beside)
+		} else if r.With != "" {
+			assert.Equal(t, "b", r.Victim)
+			assert.Contains(t, backendTroubles, r.Beside)
+		}
 	}
 	assert.Equal(t, map[string]int{"a": 20, "b": 20, "c": 20}, victims, "each in turn")
 	assert.Greater(t, again, 10)
-	assert.Greater(t, beside["p"], 5)
+	assert.Greater(t, beside["p"], 3)
 	assert.Greater(t, beside["n"], 5)
 }
 

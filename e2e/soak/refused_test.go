@@ -16,7 +16,7 @@ func TestRefusedForGood(t *testing.T) {
 	r.patience = 8 * time.Second // what is gone does not come
 	r.write()
 	time.Sleep(3 * time.Second)
-	for _, backend := range cast.Backends {
+	for _, backend := range allBackends {
 		r.make(backend, "answers 400")
 	}
 	time.Sleep(11 * time.Second) // an SDK exports every five seconds, and a sampler waits for two

@@ -52,7 +52,11 @@ var impatient = map[string]string{
 
 // stock is the same binary as the field runs its upstream components: stock/*.yaml.
 func stock() shape {
-	return shape{name: "stock", patience: 45 * time.Second, tier: func(profile string) tiers.Tier {
+	patience := 15 * time.Second // what is still tried again after that counts as lost in the short form
+	if full() {
+		patience = 90 * time.Second
+	}
+	return shape{name: "stock", patience: patience, tier: func(profile string) tiers.Tier {
 		return tiers.Tier{
 			Configs: []string{"e2e/soak/stock/" + profile + ".yaml"},
 			Gates:   []string{"-stanza.synchronousLogEmitter"}, // ours switches it on

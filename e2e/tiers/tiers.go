@@ -46,7 +46,9 @@ type Tier struct {
 	Env      map[string]string // wins over what Start chooses
 	Override string            // YAML, merged last
 	StateDir string
-	NoWait   bool // return at once, as for a tier that waits for something itself
+	// KnownCrash is as in harness.Options.
+	KnownCrash string
+	NoWait     bool // return at once, as for a tier that waits for something itself
 }
 
 // Start starts a profile and, unless told not to, waits until it is healthy. Without a cluster (k is nil) only profiles
@@ -82,6 +84,7 @@ func Start(tb testing.TB, k *backends.Kubernetes, t Tier) *harness.Collector {
 	}
 	return harness.StartCollector(tb, harness.Options{
 		Name: t.Name, Configs: configs, Override: t.Override, Env: env, StateDir: t.StateDir, NoWait: t.NoWait, Gates: t.Gates,
+		KnownCrash: t.KnownCrash,
 	})
 }
 
