@@ -286,6 +286,8 @@ func TestEveryExporterHasAQueueOnDiskAndRetriesForEver(t *testing.T) {
 				continue
 			case "remote_write":
 				assert.NotContains(t, at(e, "sending_queue"), "num_consumers", "%s: its default is 1, requests must not overtake each other", where)
+			default:
+				assert.Equal(t, []any{map[string]any{"id": "retryable_status"}}, e["middlewares"], "%s: 401, 404 and 500 would drop what is in the queue", where)
 			}
 			assert.Equal(t, true, at(e, "retry_on_failure", "enabled"), where)
 			assert.Equal(t, "0s", at(e, "retry_on_failure", "max_elapsed_time"), "%s: the default drops after 5m", where)

@@ -50,6 +50,7 @@ import (
 	lokihintprocessor "github.com/sluice-otel/sluice/components/lokihintprocessor"
 	preflightextension "github.com/sluice-otel/sluice/components/preflightextension"
 	remotewriteexporter "github.com/sluice-otel/sluice/components/remotewriteexporter"
+	retryablestatusextension "github.com/sluice-otel/sluice/components/retryablestatusextension"
 	startgateprocessor "github.com/sluice-otel/sluice/components/startgateprocessor"
 	traceshardsexporter "github.com/sluice-otel/sluice/components/traceshardsexporter"
 	"go.opentelemetry.io/collector/component"
@@ -98,6 +99,7 @@ func components() (otelcol.Factories, error) {
 		durablestorageextension.NewFactory(),
 		filestorage.NewFactory(),
 		preflightextension.NewFactory(),
+		retryablestatusextension.NewFactory(),
 		bearertokenauthextension.NewFactory(),
 		basicauthextension.NewFactory(),
 		headerssetterextension.NewFactory(),
@@ -115,6 +117,7 @@ func components() (otelcol.Factories, error) {
 		durablestorageextension.NewFactory().Type():  "github.com/sluice-otel/sluice v0.0.0",
 		filestorage.NewFactory().Type():              "github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage v0.145.0",
 		preflightextension.NewFactory().Type():       "github.com/sluice-otel/sluice v0.0.0",
+		retryablestatusextension.NewFactory().Type(): "github.com/sluice-otel/sluice v0.0.0",
 		bearertokenauthextension.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/extension/bearertokenauthextension v0.145.0",
 		basicauthextension.NewFactory().Type():       "github.com/open-telemetry/opentelemetry-collector-contrib/extension/basicauthextension v0.145.0",
 		headerssetterextension.NewFactory().Type():   "github.com/open-telemetry/opentelemetry-collector-contrib/extension/headerssetterextension v0.145.0",
