@@ -120,6 +120,9 @@ func (r *rig) startTiers(logs map[string]string) {
 		}))
 	}
 	r.k.Apply(t, samplingEndpoints(replicas))
+	if r.shape.manifest != "" {
+		r.k.Apply(t, r.shape.manifest)
+	}
 	var gateways []string
 	for _, name := range []string{gateway0, gateway1} {
 		// %d is the replica's number, here the last digit of its address.
