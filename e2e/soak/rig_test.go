@@ -130,7 +130,11 @@ func (r *rig) startTiers(logs map[string]string) {
 		gateways = append(gateways, r.collectors[name].OTLPGRPC)
 	}
 	service := r.network(gatewayNet, net.JoinHostPort(netns.Addr(t, 20), "4317"), gateways...)
-	r.tier(agentTier, tiers.With(logs, map[string]string{"GATEWAY_ENDPOINT": service.Addr}))
+	r.tier(agentTier, tiers.With(logs, map[string]string{
+		"GATEWAY_ENDPOINT": service.Addr,
+		// Its queue has what the application pushes and nothing else, so that items can be counted.
+		"HOST_METRICS_INTERVAL": "1h",
+	}))
 	// By remote write: the gateways write OTLP to Prometheus.
 	r.tier(scraperTier, map[string]string{
 		"SCRAPE_INTERVAL": "1s", "SCRAPE_RECEIVERS": "[prometheus, otlp]", "VICTORIAMETRICS_URL": "http://" + r.fronts[victoriaName].Addr,
