@@ -14,11 +14,14 @@ var cast = Cast{
 	Tiers: []string{agentTier, gateway0, gateway1, scraperTier},
 	Behind: map[string][]string{
 		agentTier: {gatewayNet}, scraperTier: {victoriaName},
-		gateway0: {prometheusName, lokiName, lokiName, samplingNet0, samplingNet1}, gateway1: {prometheusName, lokiName, lokiName, samplingNet0, samplingNet1},
+		gateway0: {behindGateways, behindGateways, behindGateways, samplingNet0}, gateway1: {behindGateways, behindGateways, behindGateways, samplingNet1},
 		sampling0: {jaegerName}, sampling1: {jaegerName},
 	},
 	Networks: map[string]bool{gatewayNet: true, samplingNet0: true, samplingNet1: true},
 }
+
+// behindGateways is both of Prometheus and Loki: of two gateways only one has the agent's connection for a signal, and which one is chance.
+const behindGateways = "Prometheus and Loki"
 
 var allBackends = []string{prometheusName, lokiName, jaegerName, victoriaName}
 

@@ -225,6 +225,11 @@ func (r *rig) write() { r.writers.start(r.t, r.collectors[agentTier].OTLPGRPC) }
 // make makes trouble by its name in a Plan.
 func (r *rig) make(who, what string) {
 	r.t.Helper()
+	if who == behindGateways {
+		r.make(prometheusName, what)
+		r.make(lokiName, what)
+		return
+	}
 	r.note("%s %s", who, what)
 	if n := r.networks[who]; n != nil {
 		if what == "stalls" {
@@ -252,6 +257,11 @@ func (r *rig) make(who, what string) {
 
 func (r *rig) heal(who string) {
 	r.t.Helper()
+	if who == behindGateways {
+		r.heal(prometheusName)
+		r.heal(lokiName)
+		return
+	}
 	r.note("%s is well", who)
 	if n := r.networks[who]; n != nil {
 		require.NoError(r.t, n.Heal())
