@@ -50,6 +50,7 @@ import (
 	lokihintprocessor "github.com/sluice-otel/sluice/components/lokihintprocessor"
 	preflightextension "github.com/sluice-otel/sluice/components/preflightextension"
 	remotewriteexporter "github.com/sluice-otel/sluice/components/remotewriteexporter"
+	startgateprocessor "github.com/sluice-otel/sluice/components/startgateprocessor"
 	traceshardsexporter "github.com/sluice-otel/sluice/components/traceshardsexporter"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/connector"
@@ -177,6 +178,7 @@ func components() (otelcol.Factories, error) {
 	})
 
 	factories.Processors, err = otelcol.MakeFactoryMap[processor.Factory](
+		startgateprocessor.NewFactory(),
 		memorylimiterprocessor.NewFactory(),
 		containerlogprocessor.NewFactory(),
 		cardinalitylimiterprocessor.NewFactory(),
@@ -202,6 +204,7 @@ func components() (otelcol.Factories, error) {
 		return otelcol.Factories{}, err
 	}
 	factories.ProcessorModules = makeModulesMap(factories.Processors, map[component.Type]string{
+		startgateprocessor.NewFactory().Type():            "github.com/sluice-otel/sluice v0.0.0",
 		memorylimiterprocessor.NewFactory().Type():        "go.opentelemetry.io/collector/processor/memorylimiterprocessor v0.145.0",
 		containerlogprocessor.NewFactory().Type():         "github.com/sluice-otel/sluice v0.0.0",
 		cardinalitylimiterprocessor.NewFactory().Type():   "github.com/sluice-otel/sluice v0.0.0",

@@ -51,7 +51,7 @@ func TestSamplingCost(t *testing.T) {
 	}
 }
 
-const costTraces = 100_000
+const costTraces = 20_000
 
 // cpuPerMillion sends traces to a collector, as a gateway would, and waits until done.
 func cpuPerMillion(t *testing.T, c *harness.Collector, done func() error) float64 {

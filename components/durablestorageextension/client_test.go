@@ -118,3 +118,11 @@ func TestDamagedState(t *testing.T) {
 	assert.Equal(t, map[string]int64{"record": 2}, counts(t, tel))
 	require.NoError(t, c.Close(t.Context()))
 }
+
+// Where file_storage has a file, the error says what to do.
+func TestFileOfFileStorage(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "receiver_filelog_"), []byte("x"), 0o600))
+	_, err := newStorage(t, nil, dir).GetClient(t.Context(), component.KindReceiver, component.MustNewID("filelog"), "")
+	require.ErrorContains(t, err, "receiver_filelog_ is a file, probably of file_storage: go on with that until its queue is empty")
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -45,6 +46,9 @@ func (d *durableStorage) GetClient(ctx context.Context, kind component.Kind, id 
 		telemetry: newClientTelemetry(d.telemetry, name),
 		late:      map[string][]byte{},
 		gone:      map[string]struct{}{},
+	}
+	if info, err := os.Lstat(c.path); err == nil && info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is a file, probably of file_storage: go on with that until its queue is empty, then delete the file, or give durable_storage another directory", c.path)
 	}
 	if err := c.open(ctx, store.Options{Fsync: d.config.Fsync, Spare: c.queue}); err != nil {
 		return nil, fmt.Errorf("directory %s: %w", d.config.Directory, err)

@@ -53,6 +53,10 @@ func (s *Store) removeDead() {
 	// Only the oldest, so that no deletion is forgotten before what it deleted; and never the newest, whose number the next one follows.
 	for len(s.segments) > 1 && s.segments[0].keys == 0 {
 		oldest := s.segments[0]
+		if err := s.settle(); err != nil {
+			s.stuck = err
+			return
+		}
 		if err := os.Remove(oldest.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			s.stuck = err
 			return
@@ -65,4 +69,26 @@ func (s *Store) removeDead() {
 			s.places, s.most = maps.Collect(maps.All(s.places)), len(s.places)
 		}
 	}
+}
+
+// fsync is replaced by tests.
+var fsync = (*os.File).Sync
+
+// settle brings what is newer than the oldest segment to the disk before that is removed: a file system may forget the file within seconds, and write
+// what took its place half a minute later, and a power cut in between would cost a key's old value and its new one. Queues do not need it: what is in their
+// oldest segment was delivered.
+func (s *Store) settle() error {
+	if s.options.Fsync || s.options.Spare {
+		return nil
+	}
+	for _, g := range s.segments[1:] {
+		if g.settled == g.size {
+			continue
+		}
+		if err := fsync(g.file); err != nil {
+			return err
+		}
+		g.settled = g.size
+	}
+	return syncDir(s.dir)
 }

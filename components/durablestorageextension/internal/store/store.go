@@ -21,7 +21,7 @@ type Options struct {
 	Fsync bool
 	// LockTimeout is how long a predecessor may take to let go of the directory; 5 s when zero.
 	LockTimeout time.Duration
-	// Spare keeps room for Release.
+	// Spare keeps room for Release. What has a spare is a queue: nothing in its oldest segment is needed when that is removed, power cut or not.
 	Spare bool
 }
 
@@ -57,6 +57,8 @@ type segment struct {
 	file  *os.File
 	size  int64
 	keys  int // how many places are in it
+
+	settled int64 // how much of it is on the disk for sure; not kept with Fsync
 }
 
 type place struct {

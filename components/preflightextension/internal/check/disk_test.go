@@ -116,7 +116,7 @@ func TestOwnFilesAreNoOrphans(t *testing.T) {
 	require.Len(t, usages, 1)
 	assert.Equal(t, dir, usages[0].Directory)
 	assert.Greater(t, usages[0].Owned, int64(7*32768))
-	assert.Less(t, usages[0].Owned, int64(8*32768))
+	assert.Less(t, usages[0].Owned, int64(8*32768+4*70_000), "and what durable_storage sets aside for a full volume")
 	assert.Equal(t, int64(6*gib), usages[0].Capacity)
 	assert.Zero(t, usages[0].Orphaned)
 }
@@ -353,7 +353,7 @@ func TestFolders(t *testing.T) {
 		for _, w := range words {
 			assert.Contains(t, list[0].String(), w)
 		}
-		assert.Equal(t, len(keys) > 0, usages[0].Orphaned > 0)
+		assert.Positive(t, usages[0].Orphaned)
 		client := openDurably(t, dir, collector.KindExporter, id, signal)
 		list, _ = diskOf(t, dir).Scan(false)
 		assert.Equal(t, DirectoryInUse, list[0].Check, "while it is open")

@@ -9,6 +9,8 @@ const (
 	memoryLimiter = "memory_limiter"
 	// containerLog keeps what memory_limiter refuses and tries it again, also over a restart, so it stands before it.
 	containerLog = "containerlog"
+	// startGate keeps nothing: it refuses what comes before the rest of the pipeline has started, memory_limiter too.
+	startGate = "start_gate"
 )
 
 func (m *Model) checkPipelines(f *findings) {
@@ -37,10 +39,10 @@ func (m *Model) checkPipelines(f *findings) {
 	}
 }
 
-// memoryLimiter is its position among the processors, containerlog in front of it not counted; -1 when there is none.
+// memoryLimiter is its position among the processors, those that may be in front of it not counted; -1 when there is none.
 func (p *pipeline) memoryLimiter() int {
 	processors := p.processors
-	for len(processors) > 0 && typeOf(processors[0]) == containerLog {
+	for len(processors) > 0 && (typeOf(processors[0]) == containerLog || typeOf(processors[0]) == startGate) {
 		processors = processors[1:]
 	}
 	return slices.IndexFunc(processors, func(id string) bool { return typeOf(id) == memoryLimiter })

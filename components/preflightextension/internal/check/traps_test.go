@@ -125,6 +125,7 @@ service: {pipelines: {logs: {exporters: [otlp_http]}}}`, "batch_too_large export
 	f("no memory limiter", pipeline("logs: {processors: []}"), "memory_limiter_first service::pipelines::logs::processors")
 	f("memory limiter third", pipeline("logs: {processors: [resource, transform, memory_limiter]}"), "memory_limiter_first service::pipelines::logs::processors")
 	f("memory limiter late behind a connector", pipeline("traces: {processors: [resource, memory_limiter, tail_sampling]}"), "memory_limiter_first service::pipelines::traces::processors")
+	f("start_gate before it", pipeline("logs: {processors: [start_gate, memory_limiter]}"))
 	f("containerlog before it", pipeline("logs: {receivers: [filelog], processors: [containerlog, memory_limiter]}"))
 	f("containerlog in a pipeline of its own", "{connectors: {forward/files: {}}, service: {pipelines: {logs/files: {receivers: [filelog], processors: [containerlog], exporters: [forward/files]}, logs: {receivers: [otlp, forward/files]}}}}")
 	f("nor behind that", "{connectors: {forward/files: {}}, service: {pipelines: {logs/files: {receivers: [filelog], processors: [containerlog], exporters: [forward/files]}, logs: {receivers: [otlp, forward/files], processors: [resource, memory_limiter]}}}}",
