@@ -14,11 +14,14 @@ var cast = Cast{
 	Tiers: []string{agentTier, gateway0, gateway1, scraperTier},
 	Behind: map[string][]string{
 		agentTier: {gatewayNet}, scraperTier: {victoriaName},
-		gateway0: {prometheusName, lokiName, lokiName, samplingNet0, samplingNet1}, gateway1: {prometheusName, lokiName, lokiName, samplingNet0, samplingNet1},
-		sampling0: {jaegerName}, sampling1: {jaegerName},
+		gateway0: {behindGateways, behindGateways, behindGateways, samplingNet0}, gateway1: {behindGateways, behindGateways, behindGateways, samplingNet1},
+		sampling0: {jaegerName, samplingNet0, gatewayNet}, sampling1: {jaegerName, samplingNet1, gatewayNet},
 	},
 	Networks: map[string]bool{gatewayNet: true, samplingNet0: true, samplingNet1: true},
 }
+
+// behindGateways is both of Prometheus and Loki: of two gateways only one has the agent's connection for a signal, and which one is chance.
+const behindGateways = "Prometheus and Loki"
 
 var allBackends = []string{prometheusName, lokiName, jaegerName, victoriaName}
 
@@ -30,13 +33,13 @@ func TestKill(t *testing.T) {
 	r.assertWhole(r.settle(), mostTwice())
 }
 
-// Samplers are killed. Their journal has traces for a while after their decision, and after a kill they come again: how much depends on how
+// Samplers are killed, and packets get lost before them. Their journal has traces for a while after their decision, and after a kill they come again: how much depends on how
 // many requests come, and is not bounded here.
 func TestKillSampling(t *testing.T) {
 	r := startRig(t, shipped(), nil)
 	r.write()
 	samplers := cast
-	samplers.Tiers = []string{sampling0, sampling1}
+	samplers.Tiers, samplers.Stalls = []string{sampling0, sampling1}, true
 	r.kill(Plan(r.seed, max(rounds(t)/2, 2), calm(), samplers))
 	r.assertWhole(r.settle(), 100)
 }

@@ -36,12 +36,12 @@ func calm() time.Duration {
 }
 
 // mostTwice is how many percent may be stored twice. Each kill may repeat what its victim delivered in the last moment: in the short form
-// somebody dies every four seconds.
+// somebody dies every four seconds, and one scrape is 5 % of all.
 func mostTwice() float64 {
 	if full() {
 		return 1
 	}
-	return 5
+	return 10
 }
 
 // seedOf makes a run's choices those of an earlier one. What the clock has a part in stays as it comes.

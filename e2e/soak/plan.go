@@ -31,7 +31,7 @@ func (r Round) String() string {
 // Troubles of a backend that delay and do not destroy, and of the network between two tiers.
 var (
 	backendTroubles = []string{"refuses", "answers 503", "answers 429", "is slow"}
-	networkTroubles = []string{"refuses", "stalls"}
+	networkTroubles = []string{"refuses", "stalls"} // stalls last
 )
 
 // Cast is who can be hit, and what is behind whom.
@@ -39,6 +39,7 @@ type Cast struct {
 	Tiers    []string
 	Behind   map[string][]string // by tier: backends and networks that it sends to
 	Networks map[string]bool     // which of those are networks
+	Stalls   bool                // networks may lose every packet: then answers get lost with them, and what they were for comes twice
 }
 
 // Plan is the schedule of a seed: the same each time for the same cast. The kill comes at most calm after the round has begun.
@@ -67,7 +68,9 @@ func Plan(seed uint64, rounds int, calm time.Duration, cast Cast) []Round {
 			r.With = behind[pick.IntN(len(behind))]
 			troubles := backendTroubles
 			if cast.Networks[r.With] {
-				troubles = networkTroubles
+				if troubles = networkTroubles; !cast.Stalls {
+					troubles = networkTroubles[:1]
+				}
 			}
 			r.Beside = troubles[pick.IntN(len(troubles))]
 		}

@@ -17,7 +17,7 @@ import (
 
 func TestPlanIsTheSeeds(t *testing.T) {
 	cast := Cast{
-		Tiers: []string{"a", "b", "c"}, Behind: map[string][]string{"a": {"n"}, "b": {"p", "q"}}, Networks: map[string]bool{"n": true},
+		Tiers: []string{"a", "b", "c"}, Behind: map[string][]string{"a": {"n"}, "b": {"p", "q"}}, Networks: map[string]bool{"n": true}, Stalls: true,
 	}
 	plan := func(seed uint64) []Round { return Plan(seed, 60, time.Second, cast) }
 	first := plan(1)

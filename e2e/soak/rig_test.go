@@ -120,6 +120,9 @@ func (r *rig) startTiers(logs map[string]string) {
 		}))
 	}
 	r.k.Apply(t, samplingEndpoints(replicas))
+	if r.shape.manifest != "" {
+		r.k.Apply(t, r.shape.manifest)
+	}
 	var gateways []string
 	for _, name := range []string{gateway0, gateway1} {
 		// %d is the replica's number, here the last digit of its address.
@@ -127,7 +130,11 @@ func (r *rig) startTiers(logs map[string]string) {
 		gateways = append(gateways, r.collectors[name].OTLPGRPC)
 	}
 	service := r.network(gatewayNet, net.JoinHostPort(netns.Addr(t, 20), "4317"), gateways...)
-	r.tier(agentTier, tiers.With(logs, map[string]string{"GATEWAY_ENDPOINT": service.Addr}))
+	r.tier(agentTier, tiers.With(logs, map[string]string{
+		"GATEWAY_ENDPOINT": service.Addr,
+		// Its queue has what the application pushes and nothing else, so that items can be counted.
+		"HOST_METRICS_INTERVAL": "1h",
+	}))
 	// By remote write: the gateways write OTLP to Prometheus.
 	r.tier(scraperTier, map[string]string{
 		"SCRAPE_INTERVAL": "1s", "SCRAPE_RECEIVERS": "[prometheus, otlp]", "VICTORIAMETRICS_URL": "http://" + r.fronts[victoriaName].Addr,
@@ -218,6 +225,11 @@ func (r *rig) write() { r.writers.start(r.t, r.collectors[agentTier].OTLPGRPC) }
 // make makes trouble by its name in a Plan.
 func (r *rig) make(who, what string) {
 	r.t.Helper()
+	if who == behindGateways {
+		r.make(prometheusName, what)
+		r.make(lokiName, what)
+		return
+	}
 	r.note("%s %s", who, what)
 	if n := r.networks[who]; n != nil {
 		if what == "stalls" {
@@ -245,6 +257,11 @@ func (r *rig) make(who, what string) {
 
 func (r *rig) heal(who string) {
 	r.t.Helper()
+	if who == behindGateways {
+		r.heal(prometheusName)
+		r.heal(lokiName)
+		return
+	}
 	r.note("%s is well", who)
 	if n := r.networks[who]; n != nil {
 		require.NoError(r.t, n.Heal())

@@ -13,6 +13,7 @@ type shape struct {
 	name     string
 	tier     func(profile string) tiers.Tier
 	patience time.Duration
+	manifest string // of what the tiers need beside their shipped roles
 }
 
 // shipped are the profiles. What the short form overrides is how long an exporter waits between two attempts: half a minute
@@ -56,10 +57,23 @@ func stock() shape {
 	if full() {
 		patience = 90 * time.Second
 	}
-	return shape{name: "stock", patience: patience, tier: func(profile string) tiers.Tier {
+	return shape{name: "stock", patience: patience, manifest: mayResolve, tier: func(profile string) tiers.Tier {
 		return tiers.Tier{
 			Configs: []string{"e2e/soak/stock/" + profile + ".yaml"},
 			Gates:   []string{"-stanza.synchronousLogEmitter"}, // ours switches it on
 		}
 	}}
 }
+
+// mayResolve is what loadbalancing needs and our gateways do not.
+const mayResolve = `apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: stock-gateway, namespace: sluice}
+rules: [{apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [get, list, watch]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: stock-gateway, namespace: sluice}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: stock-gateway}
+subjects: [{kind: ServiceAccount, namespace: sluice, name: sluice-gateway}]
+`

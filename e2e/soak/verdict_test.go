@@ -185,7 +185,7 @@ func (r *rig) await() []Tally {
 	through, have := make([]bool, len(signals)), make([]int, len(signals))
 	end, progress := time.Now(), time.Now()
 	for {
-		open := 0
+		open, late := 0, time.Since(progress) > r.patience
 		for i, s := range signals {
 			if through[i] {
 				continue
@@ -193,7 +193,6 @@ func (r *rig) await() []Tally {
 			if n := s.have(); n != have[i] {
 				have[i], progress = n, time.Now()
 			}
-			late := time.Since(progress) > r.patience
 			if have[i] >= s.want() || late {
 				tallies[i] = s.tally()
 				tallies[i].Signal, tallies[i].CountsCopies, tallies[i].Drain = s.name, s.copies, time.Since(end)
@@ -207,7 +206,7 @@ func (r *rig) await() []Tally {
 				through[i] = true
 			}
 		}
-		if open == 0 || time.Since(progress) > r.patience {
+		if open == 0 || late {
 			return tallies
 		}
 		for name, c := range r.collectors {
