@@ -39,7 +39,7 @@ func limit(segments []*segment) uint64 {
 
 // load reads a segment.
 func (s *Store) load(g *segment, limit uint64, r *replay) (err error) {
-	if g.file, err = os.OpenFile(g.name, os.O_RDWR, 0); err != nil {
+	if g.file, err = s.options.Disk.Open(g.name, os.O_RDWR); err != nil {
 		return err
 	}
 	s.segments = append(s.segments, g)

@@ -15,37 +15,38 @@ func (s *Store) current() (*segment, error) {
 	if n := len(s.segments); n > 0 && s.segments[n-1].size < s.segmentBytes() {
 		return s.segments[n-1], nil
 	}
-	g := s.newSegment()
+	return s.newSegment(false)
+}
+
+// newSegment makes one, of the spare or of nothing.
+func (s *Store) newSegment(ofSpare bool) (*segment, error) {
+	g := &segment{first: s.number + 1, seed: rand.Uint64()}
+	g.name = filepath.Join(s.dir, fmt.Sprintf(segmentFormat, g.first, g.seed))
+	name := g.name
+	if ofSpare {
+		name = s.spareName()
+	}
 	var err error
-	if g.file, err = os.OpenFile(g.name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+	if g.file, err = s.options.Disk.Open(name, os.O_RDWR|os.O_CREATE); err != nil {
 		return nil, err
 	}
-	if s.options.Fsync {
-		if err := syncDir(s.dir); err != nil {
-			return nil, errors.Join(err, g.file.Close(), os.Remove(g.name)) // the next try makes another one
+	if ofSpare {
+		if err = s.options.Disk.Rename(name, g.name); err == nil {
+			s.spare = 0
 		}
+	}
+	if err == nil && s.options.Fsync {
+		err = s.options.Disk.SyncDir(s.dir)
+	}
+	if err != nil {
+		return nil, errors.Join(err, g.file.Close(), s.options.Disk.Remove(g.name)) // the next try makes another one
 	}
 	s.segments = append(s.segments, g)
 	return g, nil
 }
 
-func (s *Store) newSegment() *segment {
-	g := &segment{first: s.number + 1, seed: rand.Uint64()}
-	g.name = filepath.Join(s.dir, fmt.Sprintf(segmentFormat, g.first, g.seed))
-	return g
-}
-
 func (s *Store) segmentBytes() int64 {
 	return max(minSegment, min(maxSegment, s.live/4))
-}
-
-// syncDir makes the name of a new segment outlive a power cut.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 func (s *Store) removeDead() {
@@ -53,7 +54,7 @@ func (s *Store) removeDead() {
 	// Only the oldest, so that no deletion is forgotten before what it deleted; and never the newest, whose number the next one follows.
 	for len(s.segments) > 1 && s.segments[0].keys == 0 {
 		oldest := s.segments[0]
-		if err := os.Remove(oldest.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := s.options.Disk.Remove(oldest.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			s.stuck = err
 			return
 		}
