@@ -10,41 +10,27 @@ import (
 	"path/filepath"
 )
 
-// current is the segment to append to. The fewer there is to keep the shorter they are, so that files of a few keys stay small.
+// current is the segment to append to.
 func (s *Store) current() (*segment, error) {
 	if n := len(s.segments); n > 0 && s.segments[n-1].size < s.segmentBytes() {
 		return s.segments[n-1], nil
 	}
-	return s.newSegment(false)
-}
-
-// newSegment makes one, of the spare or of nothing.
-func (s *Store) newSegment(ofSpare bool) (*segment, error) {
-	g := &segment{first: s.number + 1, seed: rand.Uint64()}
-	g.name = filepath.Join(s.dir, fmt.Sprintf(segmentFormat, g.first, g.seed))
-	name := g.name
-	if ofSpare {
-		name = s.spareName()
-	}
+	g := s.newSegment()
 	var err error
-	if g.file, err = s.options.Disk.Open(name, os.O_RDWR|os.O_CREATE); err != nil {
+	if g.file, err = s.options.Disk.Open(g.name, os.O_RDWR|os.O_CREATE); err != nil {
 		return nil, err
-	}
-	if ofSpare {
-		if err = s.options.Disk.Rename(name, g.name); err == nil {
-			s.spare = 0
-		}
-	}
-	if err == nil && s.options.Fsync {
-		err = s.options.Disk.SyncDir(s.dir)
-	}
-	if err != nil {
-		return nil, errors.Join(err, g.file.Close(), s.options.Disk.Remove(g.name)) // the next try makes another one
 	}
 	s.segments = append(s.segments, g)
 	return g, nil
 }
 
+func (s *Store) newSegment() *segment {
+	g := &segment{first: s.number + 1, seed: rand.Uint64()}
+	g.name = filepath.Join(s.dir, fmt.Sprintf(segmentFormat, g.first, g.seed))
+	return g
+}
+
+// segmentBytes is where the next segment begins. The fewer there is to keep the shorter they are, so that files of a few keys stay small.
 func (s *Store) segmentBytes() int64 {
 	return max(minSegment, min(maxSegment, s.live/4))
 }

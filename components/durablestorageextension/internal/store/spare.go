@@ -45,7 +45,7 @@ func (s *Store) Release(w Write, gone iter.Seq[string]) (released bool, err erro
 	if recordSize(writes) > s.spare || !s.frees(writes, gone) {
 		return false, nil
 	}
-	if _, err := s.newSegment(true); err != nil {
+	if err := s.useSpare(); err != nil {
 		return false, err
 	}
 	if err := s.append(writes); err != nil {
@@ -53,6 +53,30 @@ func (s *Store) Release(w Write, gone iter.Seq[string]) (released bool, err erro
 	}
 	s.Forget(gone)
 	return true, nil
+}
+
+// useSpare makes it the segment that is appended to. One that is empty it replaces: no two may begin with the same number.
+func (s *Store) useSpare() error {
+	g, n := s.newSegment(), len(s.segments)
+	replaces := n > 0 && s.segments[n-1].size == 0
+	if replaces {
+		g = s.segments[n-1]
+	}
+	file, err := s.options.Disk.Open(s.spareName(), os.O_RDWR|os.O_CREATE)
+	if err != nil {
+		return err
+	}
+	if err := s.options.Disk.Rename(s.spareName(), g.name); err != nil {
+		_ = file.Close()
+		return err
+	}
+	if replaces {
+		_ = g.file.Close()
+	} else {
+		s.segments = append(s.segments, g)
+	}
+	g.file, s.spare = file, 0
+	return nil
 }
 
 // frees is whether nothing is left in the oldest segment.

@@ -240,3 +240,43 @@ func TestRecordAtAnotherPlace(t *testing.T) {
 	assert.Equal(t, Damage{Records: 1}, damage)
 	assert.Equal(t, map[string]string{"a": "2"}, content(t, again))
 }
+
+// The limits of sizes, without the memory for them.
+func TestLimits(t *testing.T) {
+	s, _ := open(t, t.TempDir())
+	var writes []Write
+	for value := make([]byte, 1<<20); len(writes) <= 1<<10; {
+		writes = append(writes, Write{strconv.Itoa(len(writes)), value})
+	}
+	require.ErrorContains(t, s.Apply(writes), "too large")
+	assert.Empty(t, content(t, s))
+	for _, w := range [][]Write{{}, {{"key", []byte("value")}, {"gone", nil}}, {{"k", make([]byte, 1<<16)}}} {
+		assert.LessOrEqual(t, int64(len(appendRecord(nil, 0, 0, w, func(Write, int) {}))), recordSize(w))
+	}
+	for live, want := range map[int64]int64{0: minSegment, 20 << 20: 5 << 20, 1 << 40: maxSegment} {
+		s.live = live
+		assert.Equal(t, want, s.segmentBytes())
+	}
+}
+
+// A write that failed and could not be taken back is not in the way of one that the spare takes.
+func TestSpareReplacesAnEmptySegment(t *testing.T) {
+	s := twoSegments(t, false)
+	g := s.newSegment()
+	file, err := os.Create(g.name)
+	require.NoError(t, err)
+	g.file = file
+	s.segments = append(s.segments, g)
+	_, err = file.Write(appendRecord(nil, g.seed, g.first, []Write{{"refused", []byte("x")}}, func(Write, int) {}))
+	require.NoError(t, err)
+	released, err := s.Release(Write{"numbers", []byte("10")}, slices.Values(keys(0, 10)))
+	require.NoError(t, err)
+	require.True(t, released)
+	require.NoError(t, s.Apply([]Write{{"20", []byte("taken")}}))
+	again, damage := openSpare(t, crash(t, s), false)
+	assert.Zero(t, damage)
+	all := content(t, again)
+	assert.Equal(t, "taken", all["20"])
+	assert.Equal(t, "10", all["numbers"])
+	assert.NotContains(t, all, "refused")
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -101,7 +102,11 @@ func (s *Store) open() (damage Damage, err error) {
 	}
 	r := replay{}
 	for i, g := range segments {
-		if err := s.load(g, limit(segments[i:]), &r); err != nil {
+		limit := uint64(math.MaxUint64)
+		if i+1 < len(segments) {
+			limit = segments[i+1].first
+		}
+		if err := s.load(g, limit, &r); err != nil {
 			return damage, err
 		}
 	}
@@ -277,10 +282,15 @@ func (s *Store) write(g *segment) error {
 	if _, err := g.file.WriteAt(s.buffer, g.size); err != nil {
 		return err
 	}
-	if s.options.Fsync {
-		return g.file.Sync()
+	if !s.options.Fsync {
+		return nil
 	}
-	return nil
+	if g.size == 0 { // its name must outlive a power cut, too
+		if err := s.options.Disk.SyncDir(s.dir); err != nil {
+			return err
+		}
+	}
+	return g.file.Sync()
 }
 
 // put notes where a key's value is now.
