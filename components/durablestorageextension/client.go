@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -152,20 +151,26 @@ func (c *client) read(ctx context.Context, key string) ([]byte, error) {
 func (c *client) merge(ctx context.Context, changes map[string][]byte) {
 	delivered := false
 	for key, value := range changes {
-		if value == nil {
-			delivered = true
-			delete(c.late, key)
-			c.gone[key] = struct{}{}
-		} else {
-			c.late[key] = value
-			delete(c.gone, key)
-		}
+		c.keep(key, value)
+		delivered = delivered || value == nil
 	}
 	if len(c.late)+len(c.gone) > maxLate && c.failing == nil && c.write(ctx, nil) == nil {
 		return
 	}
 	if delivered {
 		c.arm(lateFor)
+	}
+}
+
+// keep notes a change, in place of an earlier one of its key.
+func (c *client) keep(key string, value []byte) {
+	delete(c.late, key)
+	delete(c.gone, key)
+	switch {
+	case value != nil:
+		c.late[key] = value
+	case c.store.Has(key): // a number that was refused is nowhere: as many of them come as are offered while a volume is full
+		c.gone[key] = struct{}{}
 	}
 }
 
@@ -245,18 +250,14 @@ func (c *client) release(ctx context.Context) {
 	if err != nil || m.Write == 0 {
 		return
 	}
-	// Numbers that were refused are newer than all that is stored: as if they had not been given.
 	for key, value := range c.late {
-		n, isItem := queue.ItemNumber(key)
-		if isItem && len(value) > 0 {
-			return // put in order at the start, and nowhere else
-		}
-		if isItem {
-			m.Write = min(m.Write, n)
+		if n, isItem := queue.ItemNumber(key); isItem {
+			if len(value) > 0 {
+				return // moved at the start, and still at its old number in the file
+			}
+			m = m.Before(n) // refused, and so newer than all that is stored
 		}
 	}
-	m.Read = min(m.Read, m.Write)
-	m.InFlight = slices.DeleteFunc(m.InFlight, func(n uint64) bool { return n >= m.Write })
 	released, err := c.store.Release(store.Write{Key: queue.MetadataKey, Value: m.Encode()}, maps.Keys(c.gone))
 	if err != nil {
 		c.failed(ctx, err, "Cannot write where room is set aside for a full volume")
@@ -271,7 +272,7 @@ func (c *client) release(ctx context.Context) {
 func (c *client) skip(refused map[string][]byte) {
 	for key, value := range refused {
 		if _, isItem := queue.ItemNumber(key); isItem && value != nil {
-			c.late[key] = []byte{}
+			c.keep(key, []byte{})
 		}
 	}
 }

@@ -98,9 +98,7 @@ func TestReleasedAndKilled(t *testing.T) {
 		}
 		time.Sleep(2 * retryAfter) // for a release; what it did is looked at below
 		again := componenttest.NewTelemetry()
-		c.mu.Lock() // it is not written to while it is copied
 		after := queueClient(t, again, killed(t, dir))
-		c.mu.Unlock()
 		raw, err := after.Get(t.Context(), queue.MetadataKey)
 		require.NoError(t, err)
 		numbers, err := queue.Decode(raw)
@@ -173,9 +171,7 @@ func TestPutInOrderOnAFullVolume(t *testing.T) {
 		done(t, c, &m)
 	}
 	time.Sleep(4 * retryAfter)
-	c.mu.Lock()
 	after := queueClient(t, nil, killed(t, dir))
-	c.mu.Unlock()
 	raw, err := after.Get(t.Context(), queue.MetadataKey)
 	require.NoError(t, err)
 	numbers, err := queue.Decode(raw)

@@ -37,6 +37,28 @@ func (h host) GetExtensions() map[component.ID]component.Component {
 	return map[component.ID]component.Component{storageID: h.storage}
 }
 
+// living are the clients that the tests' storages have opened, by the storages' directories.
+var living = struct {
+	sync.Mutex
+	clients map[string][]*client
+}{clients: map[string][]*client{}}
+
+// watched notes its clients.
+type watched struct {
+	storage.Extension
+	dir string
+}
+
+func (w watched) GetClient(ctx context.Context, kind component.Kind, id component.ID, name string) (storage.Client, error) {
+	c, err := w.Extension.GetClient(ctx, kind, id, name)
+	if err == nil {
+		living.Lock()
+		defer living.Unlock()
+		living.clients[w.dir] = append(living.clients[w.dir], c.(*client))
+	}
+	return c, err
+}
+
 func newStorage(t testing.TB, tel *componenttest.Telemetry, dir string) storage.Extension {
 	t.Helper()
 	set := extensiontest.NewNopSettings(metadata.Type)
@@ -45,7 +67,7 @@ func newStorage(t testing.TB, tel *componenttest.Telemetry, dir string) storage.
 	}
 	ext, err := NewFactory().Create(t.Context(), set, &Config{Directory: dir})
 	require.NoError(t, err)
-	return ext.(storage.Extension)
+	return watched{ext.(storage.Extension), dir}
 }
 
 // backend takes what a queue delivers, while it is told to.
@@ -123,9 +145,16 @@ func spans(name string) ptrace.Traces {
 
 const queueDir = "exporter_otlp_grpc_x_traces"
 
-// killed is what a process that is killed now leaves behind.
+// killed is what a process that is killed now leaves behind. Nothing is written while it is copied.
 func killed(t testing.TB, dir string) string {
 	t.Helper()
+	living.Lock()
+	clients := living.clients[dir]
+	living.Unlock()
+	for _, c := range clients {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+	}
 	copied := t.TempDir()
 	require.NoError(t, os.CopyFS(copied, os.DirFS(dir)))
 	return copied

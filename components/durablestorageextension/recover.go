@@ -2,8 +2,6 @@ package durablestorageextension
 
 import (
 	"context"
-	"errors"
-	"math"
 
 	"go.uber.org/zap"
 
@@ -18,7 +16,7 @@ func (c *client) open(ctx context.Context, o store.Options) error {
 		return err
 	}
 	c.store = s
-	c.telemetry.damaged(ctx, damagedRecord, int(min(damage.Records, math.MaxInt32))) //nolint:gosec // bounded
+	c.telemetry.damaged(ctx, damagedRecord, damage.Records)
 	if damage.Records > 0 {
 		c.logger.Error("Writes that had been acknowledged are gone from a storage: check the disk; everything else in it is used",
 			zap.Uint64("writes", damage.Records), zap.String("directory", c.path))
@@ -38,11 +36,7 @@ func (c *client) open(ctx context.Context, o store.Options) error {
 		c.telemetry.writeFailed(ctx, err)
 		c.logger.Error("Cannot write how a queue was put in order: it is tried again; is the volume full?", zap.String("directory", c.path), zap.Error(err))
 		for _, w := range writes { // the queue reads it as if it were done
-			if w.Value == nil {
-				c.gone[w.Key] = struct{}{}
-			} else {
-				c.late[w.Key] = w.Value
-			}
+			c.keep(w.Key, w.Value)
 		}
 		c.arm(retryAfter)
 	}
@@ -84,14 +78,10 @@ func (c *client) repair(ctx context.Context) (writes []store.Write) {
 	}
 	writes = append(writes, store.Write{Key: queue.MetadataKey, Value: plan.Metadata.Encode()})
 	for _, move := range plan.Move {
-		value, err := c.store.Get(queue.ItemKey(move.From))
-		if errors.Is(err, store.ErrDamaged) {
-			plan.Missing++
-			value = []byte{} // counted, and not again when the queue comes to it
-		}
+		value, _ := c.read(ctx, queue.ItemKey(move.From)) // a damaged one is missed and counted when the queue comes to it
 		writes = append(writes, store.Write{Key: queue.ItemKey(move.From)}, store.Write{Key: queue.ItemKey(move.To), Value: value})
 	}
-	if c.telemetry.damaged(ctx, damagedItem, plan.Missing); plan.Missing > 0 {
+	if c.telemetry.damaged(ctx, damagedItem, uint64(plan.Missing)); plan.Missing > 0 { //nolint:gosec // a count
 		c.logger.Error("Items of a queue are gone", zap.Int("items", plan.Missing), zap.String("directory", c.path))
 	}
 	if len(m.InFlight) > 0 {

@@ -46,9 +46,9 @@ func newClientTelemetry(builder *metadata.TelemetryBuilder, client string) *clie
 	}
 }
 
-func (t *clientTelemetry) damaged(ctx context.Context, what string, n int) {
+func (t *clientTelemetry) damaged(ctx context.Context, what string, n uint64) {
 	if n > 0 {
-		t.builder.ExtensionDurableStorageDamaged.Add(ctx, int64(n), t.damage[what])
+		t.builder.ExtensionDurableStorageDamaged.Add(ctx, int64(n), t.damage[what]) //nolint:gosec // a count
 	}
 }
 

@@ -89,6 +89,14 @@ func (m Metadata) Encode() (b []byte) {
 	return b
 }
 
+// Before is m as it was when the number n had not been given.
+func (m Metadata) Before(n uint64) Metadata {
+	m.Write = min(m.Write, n)
+	m.Read = min(m.Read, m.Write)
+	m.InFlight = slices.DeleteFunc(slices.Clone(m.InFlight), func(other uint64) bool { return other >= m.Write })
+	return m
+}
+
 // Item is one that is stored.
 type Item struct {
 	Number uint64

@@ -122,3 +122,10 @@ func FuzzDecode(f *testing.F) {
 		require.Equal(t, m, again)
 	})
 }
+
+func TestBefore(t *testing.T) {
+	m := Metadata{Bytes: 1, Read: 7, Write: 9, InFlight: []uint64{2, 6, 5}}
+	assert.Equal(t, Metadata{Bytes: 1, Read: 6, Write: 6, InFlight: []uint64{2, 5}}, m.Before(6))
+	assert.Equal(t, Metadata{Bytes: 1, Read: 7, Write: 8, InFlight: []uint64{2, 6, 5}}, m.Before(8))
+	assert.Equal(t, m, m.Before(10))
+}

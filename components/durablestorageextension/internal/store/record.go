@@ -32,6 +32,15 @@ type Write struct {
 	Value []byte
 }
 
+// recordSize is at least how long a record is.
+func recordSize(writes []Write) int64 {
+	size := int64(headerSize)
+	for _, w := range writes {
+		size += int64(len(w.Key)) + int64(len(w.Value)) + 2*binary.MaxVarintLen64
+	}
+	return size
+}
+
 // appendRecord appends a record, and calls placed with where in b each value is.
 func appendRecord(b []byte, seed, number uint64, writes []Write, placed func(w Write, at int)) []byte {
 	start := len(b)

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"slices"
 )
@@ -27,19 +26,9 @@ func (r *replay) expect(number uint64) {
 	r.next = max(r.next, number)
 }
 
-// limit is the number that the first of the segments cannot have a record of any more: the next one begins with it.
-func limit(segments []*segment) uint64 {
-	for _, g := range segments {
-		if g.first > segments[0].first {
-			return g.first
-		}
-	}
-	return math.MaxUint64
-}
-
-// load reads a segment.
+// load reads a segment, the one before that begins with limit.
 func (s *Store) load(g *segment, limit uint64, r *replay) (err error) {
-	if g.file, err = os.OpenFile(g.name, os.O_RDWR, 0); err != nil {
+	if g.file, err = s.options.Disk.Open(g.name, os.O_RDWR); err != nil {
 		return err
 	}
 	s.segments = append(s.segments, g)

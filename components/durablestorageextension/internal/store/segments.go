@@ -10,20 +10,15 @@ import (
 	"path/filepath"
 )
 
-// current is the segment to append to. The fewer there is to keep the shorter they are, so that files of a few keys stay small.
+// current is the segment to append to.
 func (s *Store) current() (*segment, error) {
 	if n := len(s.segments); n > 0 && s.segments[n-1].size < s.segmentBytes() {
 		return s.segments[n-1], nil
 	}
 	g := s.newSegment()
 	var err error
-	if g.file, err = os.OpenFile(g.name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+	if g.file, err = s.options.Disk.Open(g.name, os.O_RDWR|os.O_CREATE); err != nil {
 		return nil, err
-	}
-	if s.options.Fsync {
-		if err := syncDir(s.dir); err != nil {
-			return nil, errors.Join(err, g.file.Close(), os.Remove(g.name)) // the next try makes another one
-		}
 	}
 	s.segments = append(s.segments, g)
 	return g, nil
@@ -35,17 +30,9 @@ func (s *Store) newSegment() *segment {
 	return g
 }
 
+// segmentBytes is where the next segment begins. The fewer there is to keep the shorter they are, so that files of a few keys stay small.
 func (s *Store) segmentBytes() int64 {
 	return max(minSegment, min(maxSegment, s.live/4))
-}
-
-// syncDir makes the name of a new segment outlive a power cut.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 func (s *Store) removeDead() {
@@ -57,7 +44,7 @@ func (s *Store) removeDead() {
 			s.stuck = err
 			return
 		}
-		if err := os.Remove(oldest.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := s.options.Disk.Remove(oldest.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			s.stuck = err
 			return
 		}
@@ -71,9 +58,6 @@ func (s *Store) removeDead() {
 	}
 }
 
-// fsync is replaced by tests.
-var fsync = (*os.File).Sync
-
 // settle brings what is newer than the oldest segment to the disk before that is removed: a file system may forget the file within seconds, and write
 // what took its place half a minute later, and a power cut in between would cost a key's old value and its new one. Queues do not need it: what is in their
 // oldest segment was delivered.
@@ -85,10 +69,10 @@ func (s *Store) settle() error {
 		if g.settled == g.size {
 			continue
 		}
-		if err := fsync(g.file); err != nil {
+		if err := g.file.Sync(); err != nil {
 			return err
 		}
 		g.settled = g.size
 	}
-	return syncDir(s.dir)
+	return s.options.Disk.SyncDir(s.dir)
 }

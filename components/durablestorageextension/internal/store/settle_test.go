@@ -10,21 +10,42 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Before a segment with state is removed, what took its place is on the disk: else a power cut could cost both. That a disk is cut off is not played
-// here: fsync is, and what was removed before.
+// syncing is a file system that says what is brought to the disk.
+type syncing struct {
+	fileSystem
+	sync func(name string) error
+}
+
+type syncingFile struct {
+	File
+	name string
+	on   *syncing
+}
+
+func (d *syncing) Open(name string, flag int) (File, error) {
+	f, err := d.fileSystem.Open(name, flag)
+	if err != nil {
+		return nil, err
+	}
+	return syncingFile{f, name, d}, nil
+}
+
+func (f syncingFile) Sync() error { return f.on.sync(f.name) }
+
+// Before a segment with state is removed, what took its place is on the disk: else a power cut could cost both. No disk is cut off here: what is synced is
+// held against what is there.
 func TestSettledBeforeRemoved(t *testing.T) {
-	before := fsync
-	t.Cleanup(func() { fsync = before })
 	var s *Store
 	var synced []string
 	fail := error(nil)
-	fsync = func(f *os.File) error {
+	disk := &syncing{sync: func(name string) error {
 		_, err := os.Stat(s.segments[0].name)
 		require.NoError(t, err, "the oldest is still there")
-		synced = append(synced, f.Name())
+		synced = append(synced, name)
 		return fail
-	}
-	s, _ = open(t, t.TempDir())
+	}}
+	s, _, err := Open(t.TempDir(), Options{Disk: disk})
+	require.NoError(t, err)
 	write := func(times int) {
 		for range times {
 			require.NoError(t, s.Apply([]Write{{"offsets", []byte(strings.Repeat("x", 20_000))}}))
@@ -43,4 +64,5 @@ func TestSettledBeforeRemoved(t *testing.T) {
 	write(1)
 	require.NoError(t, s.Stuck())
 	assert.Len(t, s.segments, 1)
+	require.NoError(t, s.Close())
 }

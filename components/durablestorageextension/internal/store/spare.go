@@ -4,36 +4,34 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 )
-
-// On a full volume nothing can be deleted, because a deletion is a write, and so it would stay full for ever. The file spare takes up room for one
-// record: it becomes a segment, written to in place, when that makes the oldest one unnecessary; its room then is that of the next spare.
-const spareName = "spare"
 
 // spareSizes: as much as there is room for. What is removed to make room for the next one may have been one block.
 var spareSizes = []int64{64 << 10, 16 << 10, 4 << 10}
 
+// On a full volume nothing can be deleted, because a deletion is a write, and so it would stay full for ever. The file spare takes up room for one
+// record: it becomes a segment, written to in place, when that makes the oldest one unnecessary; its room then is that of the next spare.
+func (s *Store) spareName() string { return filepath.Join(s.dir, "spare") }
+
+// makeSpare takes over a predecessor's, or makes one.
 func (s *Store) makeSpare() {
 	if !s.options.Spare || s.spare > 0 {
 		return
 	}
-	name := filepath.Join(s.dir, spareName)
+	if info, err := os.Lstat(s.spareName()); err == nil && info.Mode().IsRegular() && slices.Contains(spareSizes, info.Size()) {
+		s.spare = info.Size()
+		return
+	}
 	for _, size := range spareSizes {
-		if err := os.WriteFile(name, make([]byte, size), 0o600); err == nil {
-			s.spare = size
+		f, err := s.options.Disk.Open(s.spareName(), os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+		if err != nil {
 			return
 		}
-		_ = os.Remove(name) // a part of it would be in others' way
-	}
-}
-
-// findSpare takes over a predecessor's.
-func (s *Store) findSpare() {
-	if info, err := os.Lstat(filepath.Join(s.dir, spareName)); err == nil && s.options.Spare && info.Mode().IsRegular() {
-		for _, size := range spareSizes {
-			if info.Size() == size {
-				s.spare = size
-			}
+		_, err = f.WriteAt(make([]byte, size), 0)
+		if _ = f.Close(); err == nil {
+			s.spare = size
+			return
 		}
 	}
 }
@@ -42,18 +40,9 @@ func (s *Store) findSpare() {
 // those keys, and removes the segment. That they are gone is not written: a store that is opened again may have some of them, and w must say so.
 func (s *Store) Release(w Write, gone iter.Seq[string]) (released bool, err error) {
 	s.makeSpare()
-	if len(s.segments) == 0 || s.spare == 0 || !s.frees(w.Key, gone) {
-		return false, nil
-	}
-	writes := []Write{w}
-	if p, ok := s.places[gapsKey]; ok && p.in == s.segments[0] {
-		gaps, err := s.Get(gapsKey)
-		if err != nil {
-			return false, err
-		}
-		writes = append(writes, Write{gapsKey, gaps})
-	}
-	if int64(len(appendRecord(nil, 0, 0, writes, func(Write, int) {}))) > s.spare {
+	gaps, _ := s.Get(gapsKey) // may be in the oldest segment, too; a damaged one is told again
+	writes := []Write{w, {gapsKey, gaps}}
+	if recordSize(writes) > s.spare || !s.frees(writes, gone) {
 		return false, nil
 	}
 	if err := s.useSpare(); err != nil {
@@ -66,40 +55,48 @@ func (s *Store) Release(w Write, gone iter.Seq[string]) (released bool, err erro
 	return true, nil
 }
 
-// frees is whether nothing is left in the oldest segment.
-func (s *Store) frees(written string, gone iter.Seq[string]) bool {
-	oldest, keys := s.segments[0], 0
-	for key := range gone {
-		if s.places[key].in == oldest {
-			keys++
-		}
-	}
-	for _, key := range []string{written, gapsKey} {
-		if s.places[key].in == oldest {
-			keys++
-		}
-	}
-	return keys == oldest.keys
-}
-
-// useSpare makes it the segment that is appended to.
+// useSpare makes it the segment that is appended to. One that is empty it replaces: no two may begin with the same number.
 func (s *Store) useSpare() error {
-	name := filepath.Join(s.dir, spareName)
-	file, err := os.OpenFile(name, os.O_RDWR, 0)
+	g, n := s.newSegment(), len(s.segments)
+	replaces := n > 0 && s.segments[n-1].size == 0
+	if replaces {
+		g = s.segments[n-1]
+	}
+	file, err := s.options.Disk.Open(s.spareName(), os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return err
 	}
-	g := s.newSegment()
-	if err := os.Rename(name, g.name); err != nil {
+	if err := s.options.Disk.Rename(s.spareName(), g.name); err != nil {
 		_ = file.Close()
 		return err
 	}
-	g.file, s.spare = file, 0
-	s.segments = append(s.segments, g)
-	if s.options.Fsync {
-		return syncDir(s.dir)
+	if replaces {
+		_ = g.file.Close()
+	} else {
+		s.segments = append(s.segments, g)
 	}
+	g.file, s.spare = file, 0
 	return nil
+}
+
+// frees is whether nothing is left in the oldest segment.
+func (s *Store) frees(writes []Write, gone iter.Seq[string]) bool {
+	if len(s.segments) == 0 {
+		return false
+	}
+	oldest := s.segments[0]
+	left := oldest.keys
+	for key := range gone {
+		if s.places[key].in == oldest {
+			left--
+		}
+	}
+	for _, w := range writes {
+		if s.places[w.Key].in == oldest {
+			left--
+		}
+	}
+	return left == 0
 }
 
 // Forget deletes keys without writing that, and what is only theirs. A store that is opened again may have some of them.

@@ -63,7 +63,7 @@ func TestRelease(t *testing.T) {
 		all := content(t, s)
 		assert.Equal(t, "10", all["numbers"])
 		assert.Equal(t, append(keys(10, 15), "numbers"), slices.Sorted(maps.Keys(all)))
-		assert.FileExists(t, filepath.Join(s.dir, spareName), "room is set aside again")
+		assert.FileExists(t, s.spareName(), "room is set aside again")
 
 		again, damage := openSpare(t, crash(t, s), fsync)
 		assert.Zero(t, damage, "what was set aside and not written is not a write that was cut off")
@@ -109,11 +109,11 @@ func TestReleaseKeepsWhatWasTold(t *testing.T) {
 	require.NotNil(t, s)
 }
 
-// A spare that is not whole is made anew, and without one nothing is released.
+// A spare that is not whole is made anew, as is one that somebody removed, when there is room.
 func TestSpareIsGone(t *testing.T) {
 	s := twoSegments(t, false)
 	require.NoError(t, s.Close())
-	spare := filepath.Join(s.dir, spareName)
+	spare := s.spareName()
 	require.NoError(t, os.Truncate(spare, 100))
 	s, _ = openSpare(t, s.dir, false)
 	info, err := os.Stat(spare)
@@ -121,16 +121,12 @@ func TestSpareIsGone(t *testing.T) {
 	assert.Equal(t, spareSizes[0], info.Size())
 
 	require.NoError(t, os.Remove(spare))
-	_, err = s.Release(Write{"numbers", []byte("10")}, slices.Values(keys(0, 10)))
-	require.Error(t, err)
-	assert.Len(t, content(t, s), 16)
-	s.spare = 0
 	released, err := s.Release(Write{"numbers", []byte("10")}, slices.Values(keys(0, 10)))
 	require.NoError(t, err)
 	assert.True(t, released, "there is room for one")
 
 	other, _ := open(t, t.TempDir())
-	assert.NoFileExists(t, filepath.Join(other.dir, spareName), "only who can use it has one")
+	assert.NoFileExists(t, other.spareName(), "only who can use it has one")
 }
 
 // A segment that cannot be removed is no reason to refuse a write, nor not to start.
@@ -243,4 +239,44 @@ func TestRecordAtAnotherPlace(t *testing.T) {
 	again, damage := open(t, crash(t, s))
 	assert.Equal(t, Damage{Records: 1}, damage)
 	assert.Equal(t, map[string]string{"a": "2"}, content(t, again))
+}
+
+// The limits of sizes, without the memory for them.
+func TestLimits(t *testing.T) {
+	s, _ := open(t, t.TempDir())
+	var writes []Write
+	for value := make([]byte, 1<<20); len(writes) <= 1<<10; {
+		writes = append(writes, Write{strconv.Itoa(len(writes)), value})
+	}
+	require.ErrorContains(t, s.Apply(writes), "too large")
+	assert.Empty(t, content(t, s))
+	for _, w := range [][]Write{{}, {{"key", []byte("value")}, {"gone", nil}}, {{"k", make([]byte, 1<<16)}}} {
+		assert.LessOrEqual(t, int64(len(appendRecord(nil, 0, 0, w, func(Write, int) {}))), recordSize(w))
+	}
+	for live, want := range map[int64]int64{0: minSegment, 20 << 20: 5 << 20, 1 << 40: maxSegment} {
+		s.live = live
+		assert.Equal(t, want, s.segmentBytes())
+	}
+}
+
+// A write that failed and could not be taken back is not in the way of one that the spare takes.
+func TestSpareReplacesAnEmptySegment(t *testing.T) {
+	s := twoSegments(t, false)
+	g := s.newSegment()
+	file, err := os.Create(g.name)
+	require.NoError(t, err)
+	g.file = file
+	s.segments = append(s.segments, g)
+	_, err = file.Write(appendRecord(nil, g.seed, g.first, []Write{{"refused", []byte("x")}}, func(Write, int) {}))
+	require.NoError(t, err)
+	released, err := s.Release(Write{"numbers", []byte("10")}, slices.Values(keys(0, 10)))
+	require.NoError(t, err)
+	require.True(t, released)
+	require.NoError(t, s.Apply([]Write{{"20", []byte("taken")}}))
+	again, damage := openSpare(t, crash(t, s), false)
+	assert.Zero(t, damage)
+	all := content(t, again)
+	assert.Equal(t, "taken", all["20"])
+	assert.Equal(t, "10", all["numbers"])
+	assert.NotContains(t, all, "refused")
 }

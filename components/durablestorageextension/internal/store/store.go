@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -23,6 +24,8 @@ type Options struct {
 	LockTimeout time.Duration
 	// Spare keeps room for Release. What has a spare is a queue: nothing in its oldest segment is needed when that is removed, power cut or not.
 	Spare bool
+	// Disk is the file system when it is nil.
+	Disk Disk
 }
 
 // Damage is what Open had to skip.
@@ -38,8 +41,8 @@ type Store struct {
 	dir      string
 	options  Options
 	lock     *os.File
-	last     *os.File // has the number of the last acknowledged record, to notice when the end is missing
-	number   uint64   // of the last record
+	last     File   // has the number of the last acknowledged record, to notice when the end is missing
+	number   uint64 // of the last record
 	segments []*segment
 	places   map[string]place
 	most     int   // how many places there were; a map does not get smaller by itself
@@ -54,7 +57,7 @@ type segment struct {
 	name  string
 	first uint64 // number of the first record
 	seed  uint64 // of the headers' checksums
-	file  *os.File
+	file  File
 	size  int64
 	keys  int // how many places are in it
 
@@ -73,6 +76,9 @@ func Open(dir string, o Options) (*Store, Damage, error) {
 	if o.LockTimeout == 0 {
 		o.LockTimeout = 5 * time.Second
 	}
+	if o.Disk == nil {
+		o.Disk = fileSystem{}
+	}
 	s := &Store{dir: dir, options: o, places: map[string]place{}}
 	damage, err := s.open()
 	if err != nil {
@@ -89,7 +95,7 @@ func (s *Store) open() (damage Damage, err error) {
 	if err := s.takeLock(); err != nil {
 		return damage, err
 	}
-	if s.last, err = os.OpenFile(filepath.Join(s.dir, "last"), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+	if s.last, err = s.options.Disk.Open(filepath.Join(s.dir, "last"), os.O_RDWR|os.O_CREATE); err != nil {
 		return damage, err
 	}
 	segments, err := s.list()
@@ -98,7 +104,11 @@ func (s *Store) open() (damage Damage, err error) {
 	}
 	r := replay{}
 	for i, g := range segments {
-		if err := s.load(g, limit(segments[i:]), &r); err != nil {
+		limit := uint64(math.MaxUint64)
+		if i+1 < len(segments) {
+			limit = segments[i+1].first
+		}
+		if err := s.load(g, limit, &r); err != nil {
 			return damage, err
 		}
 	}
@@ -107,9 +117,8 @@ func (s *Store) open() (damage Damage, err error) {
 		r.next = last
 	}
 	r.expect(last + 1)
-	s.number = max(r.next, 1) - 1
+	s.number = r.next - 1
 	damage = s.report(&r)
-	s.findSpare()
 	s.removeDead()
 	s.makeSpare()
 	return damage, nil
@@ -169,10 +178,11 @@ func (s *Store) Close() error {
 	for _, g := range s.segments {
 		errs = append(errs, g.file.Close())
 	}
-	for _, f := range []*os.File{s.last, s.lock} {
-		if f != nil {
-			errs = append(errs, f.Close())
-		}
+	if s.last != nil {
+		errs = append(errs, s.last.Close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -194,6 +204,12 @@ func (s *Store) Get(key string) ([]byte, error) {
 		return nil, ErrDamaged
 	}
 	return value, nil
+}
+
+// Has is whether there is such a key.
+func (s *Store) Has(key string) bool {
+	_, ok := s.places[key]
+	return ok
 }
 
 // Keys calls f with each key and the length of its value, in no order.
@@ -230,15 +246,15 @@ func (s *Store) append(writes []Write) error {
 	if err != nil {
 		return err
 	}
+	if size := recordSize(writes); size > maxRecord {
+		return fmt.Errorf("a record of %d bytes is too large; at most %d", size, int64(maxRecord))
+	}
 	type placed struct {
 		w  Write
 		at int
 	}
 	all := make([]placed, 0, len(writes))
 	s.buffer = appendRecord(s.buffer[:0], g.seed, s.number+1, writes, func(w Write, at int) { all = append(all, placed{w, at}) })
-	if int64(len(s.buffer)) > maxRecord {
-		return fmt.Errorf("a record of %d bytes is too large; at most %d", len(s.buffer), int64(maxRecord))
-	}
 	if err := s.write(g); err != nil {
 		// What a part of the record is there would be taken for damage.
 		_ = g.file.Truncate(g.size)
@@ -268,10 +284,15 @@ func (s *Store) write(g *segment) error {
 	if _, err := g.file.WriteAt(s.buffer, g.size); err != nil {
 		return err
 	}
-	if s.options.Fsync {
-		return g.file.Sync()
+	if !s.options.Fsync {
+		return nil
 	}
-	return nil
+	if g.size == 0 { // its name must outlive a power cut, too
+		if err := s.options.Disk.SyncDir(s.dir); err != nil {
+			return err
+		}
+	}
+	return g.file.Sync()
 }
 
 // put notes where a key's value is now.
