@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/bits"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -36,8 +37,8 @@ type writer struct {
 
 	// What a point was in the last request, so that a batch that is too large for one request is cut before it is converted.
 	bytesPerPoint atomic.Int64
-	// max_request_bytes, or less once the backend has refused that much.
-	limit atomic.Int64
+	limit         *limit
+	encode        func(message, int) ([]byte, error) // tests replace it
 }
 
 func newWriter(set exporter.Settings, cfg *Config) (*writer, error) {
@@ -57,8 +58,8 @@ func newWriter(set exporter.Settings, cfg *Config) (*writer, error) {
 		}},
 		client: &client{endpoint: cfg.Endpoint, userAgent: set.BuildInfo.Command + "/" + set.BuildInfo.Version, v2: v2},
 		labels: resourcetotelemetry.WrapMetricsExporter(cfg.ResourceToLabels, inPlace{}),
+		limit:  newLimit(cfg.MaxRequestBytes), encode: encode,
 	}
-	w.limit.Store(int64(cfg.MaxRequestBytes))
 	return w, nil
 }
 
@@ -136,7 +137,7 @@ func (w *writer) push(ctx context.Context, md pmetric.Metrics) error {
 
 // cut cuts a batch into what will probably fit into a request each.
 func (w *writer) cut(md pmetric.Metrics) []piece {
-	n, limit := int64(md.DataPointCount()), w.limit.Load()
+	n, limit := int64(md.DataPointCount()), w.limit.bytes()
 	if n == 0 {
 		return nil
 	}
@@ -179,15 +180,16 @@ func (w *writer) request(ctx context.Context, p *piece) result {
 	msg, sent, problems := w.converter.convert(p.md)
 	size := msg.Size()
 	w.bytesPerPoint.Store(int64(size/n) + 1)
-	if int64(size) > w.limit.Load() && n > 1 {
+	if int64(size) > w.limit.bytes() && n > 1 {
 		return result{outcome: answer.Split}
 	}
 	if sent.Points() == 0 {
 		w.tel.settled(p.md, sent, answer.Written, &answer.Answer{}, problems)
 		return result{outcome: answer.Written}
 	}
-	body, err := encode(msg, size)
+	body, err := w.encode(msg, size)
 	if err != nil {
+		w.tel.settled(p.md, sent, answer.Rejected, &answer.Answer{Message: answer.Line("not asked, the request cannot be made: " + err.Error())}, problems)
 		return result{outcome: answer.Rejected, err: err}
 	}
 	a, err := w.client.send(ctx, body)
@@ -199,6 +201,9 @@ func (w *writer) request(ctx context.Context, p *piece) result {
 	if outcome == answer.Split && !w.splits(p, n, size, &a) {
 		outcome = answer.Rejected
 	}
+	if outcome == answer.Written || outcome == answer.Partial {
+		w.limit.took(size)
+	}
 	w.tel.request(outcome, a.Message)
 	if !outcome.Keeps() && outcome != answer.Split {
 		w.tel.settled(p.md, sent, outcome, &a, problems)
@@ -206,20 +211,25 @@ func (w *writer) request(ctx context.Context, p *piece) result {
 	return result{outcome: outcome, err: describe(&a, outcome), after: a.RetryAfter}
 }
 
-// splits says whether a piece that was refused can be sent in halves.
+// splits says whether a piece that was refused can be sent in halves, and charges the piece for it.
 func (w *writer) splits(p *piece, points, size int, a *answer.Answer) bool {
 	if points < 2 {
 		return false
 	}
+	smaller := false
 	if a.TooLarge() {
-		if lower := int64(max(size/2, minRequestBytes)); lower < w.limit.Load() {
-			w.limit.Store(lower)
-			w.tel.lowered(size, lower)
+		is, changed, below := w.limit.lower(size)
+		if changed {
+			w.tel.lowered(size, is)
 		}
-		return true
+		// Nobody but who has looked at the size alone says 413. To what is above the new limit nothing can happen twice, so a batch
+		// of many pieces, which have little to spend each, does not lose any to the attempt at larger requests.
+		if smaller = below; a.Status == http.StatusRequestEntityTooLarge {
+			return true
+		}
 	}
 	if p.splits < 2 {
-		return false
+		return smaller
 	}
 	p.splits -= 2
 	return true

@@ -2,6 +2,8 @@ package remotewriteexporter
 
 import (
 	"context"
+	"math/bits"
+	"strconv"
 	"sync"
 	"time"
 
@@ -136,8 +138,11 @@ func (t *telemetry) settled(md pmetric.Metrics, sent answer.Stats, o answer.Outc
 }
 
 func (t *telemetry) lowered(size int, limit int64) {
-	t.logger.Warn("the backend refuses requests of this size; they are smaller until the next start", zap.Int("bytes", size),
-		zap.Int64("max_request_bytes", limit))
+	// On the way down every step is told, not what the attempts at larger ones repeat.
+	if t.speak("lowered " + strconv.Itoa(bits.Len64(uint64(limit)))) {
+		t.logger.Warn("the backend refuses requests of this size; they are smaller until it has taken some, then larger ones are tried", zap.Int("bytes", size),
+			zap.Int64("max_request_bytes", limit))
+	}
 }
 
 // speak says whether to tell something that may come with every request.

@@ -35,6 +35,8 @@ type Answer struct {
 	// Written is what the backend says that it wrote; Confirmed that it says so at all, which 2.0 demands.
 	Written   Stats
 	Confirmed bool
+	// Page: a failure is told in HTML. No backend does that, but proxies and other servers do.
+	Page bool
 }
 
 // Read takes what is needed from a response, not its whole body.
@@ -46,6 +48,7 @@ func Read(resp *http.Response, now time.Time) Answer {
 	}
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxMessage)) // half a message is better than none
 	a.Message = Line(string(body))
+	a.Page = page(resp.Header.Get("Content-Type"), a.Message)
 	if to := resp.Header.Get("Location"); a.Status/100 == 3 && to != "" {
 		a.Message = Line("redirected to " + to)
 	}
@@ -54,6 +57,11 @@ func Read(resp *http.Response, now time.Time) Answer {
 }
 
 func (a *Answer) ok() bool { return a.Status/100 == 2 }
+
+// page also knows HTML that does not say so.
+func page(contentType, message string) bool {
+	return begins(strings.TrimSpace(contentType), "text/html") || begins(message, "<!doctype html", "<html")
+}
 
 // written reads the three headers of 2.0. One is enough to know that the backend speaks 2.0; what it leaves out is zero.
 func written(h http.Header) (s Stats, confirmed bool) {

@@ -28,6 +28,7 @@ func TestJudge(t *testing.T) {
 	all := []string{"X-Prometheus-Remote-Write-Samples-Written", "5", "X-Prometheus-Remote-Write-Histograms-Written", "2", "X-Prometheus-Remote-Write-Exemplars-Written", "0"}
 	some := []string{"X-Prometheus-Remote-Write-Samples-Written", "3", "X-Prometheus-Remote-Write-Histograms-Written", "2"}
 	none := []string{"X-Prometheus-Remote-Write-Samples-Written", "0"}
+	html := []string{"Content-Type", "text/html; charset=utf-8"}
 	sent := Stats{Samples: 5, Histograms: 2, Exemplars: 1}
 	for _, c := range []struct {
 		status  int
@@ -61,7 +62,25 @@ func TestJudge(t *testing.T) {
 		{status: 400, body: "out of order sample", v2: true, headers: none, want: Rejected, reason: OutOfOrder},
 		{status: 400, body: "x", v2: true, want: Split, reason: BadRequest},
 		{status: 400, body: `unsupported path requested: "/api/v1/wirte"`, want: Refused},
+		{status: 400, body: "Client sent an HTTP request to an HTTPS server.\n", want: Refused},
+		{status: 400, body: "<html>\r\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>", headers: html, want: Refused},
+		{status: 400, body: "<html>\r\n<head><title>400 Request Header Or Cookie Too Large</title></head>", headers: html, want: Refused},
+		{status: 400, body: "<!DOCTYPE html><p>too big: -maxInsertRequestSize=1", want: Refused},
+		{status: 400, body: "Your browser sent an invalid request.", headers: []string{"Content-Type", "Text/HTML"}, want: Refused},
+		{status: 400, headers: html, want: Refused},
+		{status: 400, body: "400 The plain HTTP request was sent to HTTPS port", want: Refused},
+		{status: 400, body: "The plain HTTP request was sent to HTTPS port", want: Refused},
+		{status: 400, body: "400 Request header or cookie too large", want: Refused},
+		{status: 400, body: "Request Header Or Cookie Too Large", want: Refused},
+		{status: 400, body: `out of order sample: errors{error="Client sent an HTTP request to an HTTPS server."}`, want: Split, reason: OutOfOrder},
+		{status: 400, body: "label value too large", want: Split, reason: BadRequest},
+		{status: 400, body: "label name is too big", want: Split, reason: BadRequest},
+		{status: 400, body: `invalid label: flag="-maxInsertRequestSize=1"`, want: Split, reason: BadRequest},
+		{status: 400, body: "remoteAddr: \"127.0.0.1:51526\"; requestURI: /api/v1/write; too big packed request; mustn't exceed `-maxInsertRequestSize=2000` bytes", want: Split, reason: TooLarge},
+		{status: 400, body: "too big unpacked request; mustn't exceed `-maxInsertRequestSize=2000` bytes; got 5000 bytes", want: Split, reason: TooLarge},
 		{status: 400, body: "too big unpacked request; mustn't exceed -maxInsertRequestSize=1 bytes", want: Split, reason: TooLarge},
+		{status: 413, headers: html, want: Split, reason: TooLarge},
+		{status: 422, headers: html, want: Split, reason: BadRequest},
 		{status: 409, body: "store locally for endpoint : out of order sample", want: Split, reason: OutOfOrder},
 		{status: 413, want: Split, reason: TooLarge},
 		{status: 413, v2: true, headers: none, want: Split, reason: TooLarge},

@@ -82,7 +82,7 @@ func (a *Answer) Judge(v2 bool, sent Stats) Outcome {
 func (a *Answer) aboutData() bool {
 	switch a.Status {
 	case http.StatusBadRequest:
-		return !a.wrongPath()
+		return !a.wrongWay()
 	case http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
 		return true
 	}
@@ -97,20 +97,28 @@ func (a *Answer) aboutSetup() bool {
 		http.StatusUpgradeRequired, http.StatusRequestHeaderFieldsTooLarge, http.StatusUnavailableForLegalReasons:
 		return true
 	}
-	return a.Status < 400 || a.wrongPath()
+	return a.Status < 400 || a.wrongWay()
 }
 
-// wrongPath: VictoriaMetrics answers 400 to any path that it does not have.
-func (a *Answer) wrongPath() bool {
-	return a.Status == http.StatusBadRequest && a.says("unsupported path")
+// wrongWay: a 400 that nobody gave who has read the request. VictoriaMetrics gives it for any path that it does not have, Go's
+// server, which Prometheus and VictoriaMetrics have, to HTTP on a port for TLS, a proxy for that, for its headers and for more.
+func (a *Answer) wrongWay() bool {
+	if a.Status != http.StatusBadRequest {
+		return false
+	}
+	// Only at the beginning: further on it may be a label's value that a backend repeats.
+	return a.Page || a.says("unsupported path") || begins(a.Message, "Client sent an HTTP request to an HTTPS server",
+		"The plain HTTP request was sent to HTTPS port", "400 The plain HTTP request was sent to HTTPS port",
+		"Request Header Or Cookie Too Large", "400 Request Header Or Cookie Too Large")
 }
 
-// tooLarge: VictoriaMetrics says 400 here, too.
+// tooLarge: VictoriaMetrics says 400 here, too, and names its flag; "too large" alone may be said of a label.
 func (a *Answer) tooLarge() bool {
-	return a.Status == http.StatusRequestEntityTooLarge || a.Status == http.StatusBadRequest && a.says("too big", "too large", "-maxInsertRequestSize")
+	return a.Status == http.StatusRequestEntityTooLarge ||
+		a.Status == http.StatusBadRequest && !a.wrongWay() && a.says("too big") && a.says("-maxInsertRequestSize=")
 }
 
-// TooLarge says that only the size was wrong.
+// TooLarge says that only the request's size was wrong.
 func (a *Answer) TooLarge() bool { return a.tooLarge() }
 
 // Reason says why the samples are refused, as far as the message tells.
@@ -132,6 +140,16 @@ func (a *Answer) Reason() Reason {
 		return BadRequest
 	}
 	return Other
+}
+
+// begins compares without regard to case.
+func begins(text string, any ...string) bool {
+	for _, s := range any {
+		if len(text) >= len(s) && strings.EqualFold(text[:len(s)], s) {
+			return true
+		}
+	}
+	return false
 }
 
 func (a *Answer) says(any ...string) bool {
