@@ -34,7 +34,7 @@ type disk struct {
 	batches int
 }
 
-var diskID = component.MustNewID("file_storage")
+var diskID = component.MustNewID("durable_storage")
 
 func newDisk() *disk { return &disk{data: map[string][]byte{}} }
 
@@ -182,7 +182,7 @@ func traces(spans ...span) ptrace.Traces {
 const failed = 99
 
 const shippedLike = `
-journal: {storage: file_storage}
+journal: {storage: durable_storage}
 decision_wait: 5s
 num_traces: 10000
 block_on_overflow: true
