@@ -118,12 +118,16 @@ type span struct{ trace, number uint64 }
 
 func (b *backend) Capabilities() consumer.Capabilities { return consumer.Capabilities{} }
 
-func (b *backend) ConsumeTraces(_ context.Context, td ptrace.Traces) error {
+func (b *backend) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
 	b.mu.Lock()
 	blocked, err := b.blocked, b.err
 	b.mu.Unlock()
 	if blocked != nil {
-		<-blocked
+		select {
+		case <-blocked:
+		case <-ctx.Done(): // as a queue that is full does
+			return ctx.Err()
+		}
 	}
 	if err != nil {
 		return err
