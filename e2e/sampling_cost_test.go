@@ -24,8 +24,7 @@ processors:
 service: {pipelines: {traces: {processors: [memory_limiter, tail_sampling]}}}
 `
 
-// TestSamplingCost prints the CPU time of a sampler with and without the journal, and of a gateway that does nothing but route, with each
-// router. SLUICE_COMPARE switches it on.
+// TestSamplingCost prints the CPU time of a sampler with and without the journal. SLUICE_COMPARE switches it on.
 func TestSamplingCost(t *testing.T) {
 	if os.Getenv("SLUICE_COMPARE") == "" {
 		t.Skip("SLUICE_COMPARE is not set")

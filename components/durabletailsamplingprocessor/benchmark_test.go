@@ -7,7 +7,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
@@ -18,19 +17,20 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/processor/processortest"
 
+	"github.com/sluice-otel/sluice/components/durablestorageextension"
 	"github.com/sluice-otel/sluice/components/durabletailsamplingprocessor/internal/metadata"
 )
 
-// realDisk is a host with a file_storage.
+// realDisk is a host with a durable_storage.
 type realDisk map[component.ID]component.Component
 
 func (r realDisk) GetExtensions() map[component.ID]component.Component { return r }
 
 func newRealDisk(b *testing.B, fsync bool) realDisk {
 	b.Helper()
-	f := filestorage.NewFactory()
-	cfg := f.CreateDefaultConfig().(*filestorage.Config)
-	cfg.Directory, cfg.FSync = b.TempDir(), fsync
+	f := durablestorageextension.NewFactory()
+	cfg := f.CreateDefaultConfig().(*durablestorageextension.Config)
+	cfg.Directory, cfg.Fsync = b.TempDir(), fsync
 	ext, err := f.Create(b.Context(), extensiontest.NewNopSettings(f.Type()), cfg)
 	require.NoError(b, err)
 	require.NoError(b, ext.Start(b.Context(), componenttest.NewNopHost()))

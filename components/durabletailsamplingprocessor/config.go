@@ -17,7 +17,7 @@ type Config struct {
 
 // JournalConfig says where spans are kept while they wait.
 type JournalConfig struct {
-	// Storage is a file_storage extension.
+	// Storage is a storage extension, such as durable_storage.
 	Storage *component.ID `mapstructure:"storage"`
 	// MaxBytes is when spans are refused.
 	MaxBytes int64 `mapstructure:"max_bytes"`
@@ -59,7 +59,7 @@ func (c *Config) Validate() error {
 // Validate checks one journal.
 func (c *JournalConfig) Validate() error {
 	if c.Storage == nil {
-		return errors.New("storage: must be a file_storage extension, got none; without a journal use tail_sampling")
+		return errors.New("storage: must be a storage extension, got none; without a journal use tail_sampling")
 	}
 	if c.MaxBytes <= 0 {
 		return fmt.Errorf("max_bytes: must be positive, got %d", c.MaxBytes)

@@ -18,8 +18,8 @@ func TestConfigErrors(t *testing.T) {
 		_, err := config(t, yaml)
 		assert.EqualError(t, err, want)
 	}
-	f("{storage: file_storage}", "{}", "journal: storage: must be a file_storage extension, got none; without a journal use tail_sampling")
-	f("{storage: file_storage}", "{storage: file_storage, max_bytes: 0}", "journal: max_bytes: must be positive, got 0")
+	f("{storage: durable_storage}", "{}", "journal: storage: must be a storage extension, got none; without a journal use tail_sampling")
+	f("{storage: durable_storage}", "{storage: durable_storage, max_bytes: 0}", "journal: max_bytes: must be positive, got 0")
 	f("block_on_overflow: true", "block_on_overflow: false", "block_on_overflow: must be true, got false: traces would be dropped undecided")
 	f("{sampled_cache_size: 100000,", "{sampled_cache_size: 0,", "decision_cache::sampled_cache_size: must be positive, got 0: the journal learns of decisions from it")
 	f("non_sampled_cache_size: 100000}", "non_sampled_cache_size: 0}", "decision_cache::non_sampled_cache_size: must be positive, got 0: the journal learns of decisions from it")

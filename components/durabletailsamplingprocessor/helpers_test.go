@@ -34,7 +34,7 @@ type disk struct {
 	batches int
 }
 
-var diskID = component.MustNewID("file_storage")
+var diskID = component.MustNewID("durable_storage")
 
 func newDisk() *disk { return &disk{data: map[string][]byte{}} }
 
@@ -118,12 +118,16 @@ type span struct{ trace, number uint64 }
 
 func (b *backend) Capabilities() consumer.Capabilities { return consumer.Capabilities{} }
 
-func (b *backend) ConsumeTraces(_ context.Context, td ptrace.Traces) error {
+func (b *backend) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
 	b.mu.Lock()
 	blocked, err := b.blocked, b.err
 	b.mu.Unlock()
 	if blocked != nil {
-		<-blocked
+		select {
+		case <-blocked:
+		case <-ctx.Done(): // as a queue that is full does
+			return ctx.Err()
+		}
 	}
 	if err != nil {
 		return err
@@ -182,7 +186,7 @@ func traces(spans ...span) ptrace.Traces {
 const failed = 99
 
 const shippedLike = `
-journal: {storage: file_storage}
+journal: {storage: durable_storage}
 decision_wait: 5s
 num_traces: 10000
 block_on_overflow: true

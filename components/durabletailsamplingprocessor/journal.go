@@ -11,8 +11,12 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 )
 
-// errFull is said when max_bytes are in the journal.
-var errFull = errors.New("the journal is full")
+var (
+	// errFull is said when max_bytes are in the journal.
+	errFull = errors.New("the journal is full")
+	// errBlocked is said when batches of the journal wait for upstream's loop already, as many as may.
+	errBlocked = errors.New("tail_sampling takes nothing: look at what is behind it")
+)
 
 // In the storage: the numbers of the batches that may be there, each batch under "b" and its number, and under "d" and a number the
 // decisions that were carried out between the write before and the one with this number, behind the number of the first batch of which
@@ -38,6 +42,7 @@ type journal struct {
 	bytes       int64
 	settled     []uint64 // batches in the storage that are not, to be deleted with the next write
 	decisions   []byte   // not stored yet
+	frozen      bool
 }
 
 // decision is what is known of a trace from the process before.
@@ -131,14 +136,26 @@ func (j *journal) taken(numbers []uint64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, n := range numbers {
-		delete(j.untaken, n)
+		if !j.frozen {
+			delete(j.untaken, n)
+		}
 	}
+}
+
+// freeze keeps batches from being taken or settled from now on: something that was decided has not been handed on, and will not be.
+func (j *journal) freeze() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.frozen = true
 }
 
 // settle says that batches are needed no more.
 func (j *journal) settle(numbers ...uint64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.frozen {
+		return
+	}
 	for _, n := range numbers {
 		j.bytes -= j.live[n]
 		delete(j.live, n)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/tailsamplingprocessor"
@@ -23,7 +24,13 @@ import (
 
 const (
 	tidyInterval = time.Second
+	markInterval = 500 * time.Millisecond
 	retryDelay   = time.Second // between attempts to hand a kept trace on
+	// shutdownPatience is how long a shutdown waits in all for a next component whose queue is full.
+	shutdownPatience = 5 * time.Second
+	// callPatience is how long a call waits for upstream's loop, twice at most. A receiver cannot stop while a call waits, and a processor is
+	// told to stop only after the receivers.
+	callPatience = 2 * time.Second
 )
 
 // sampler is upstream's tail_sampling between a journal in front, and a consumer behind that does not let go of a trace.
@@ -36,15 +43,20 @@ type sampler struct {
 	ledger  *ledger.Ledger
 	journal *journal
 	caches  [2]*decisions // not sampled, sampled
+	marks   marks
 
-	// slots lets few batches wait for the sampler: one that waits is in the journal already, and when its sender gives up and sends it again,
-	// it comes twice.
-	slots chan struct{}
+	// slots lets few batches wait for upstream's loop.
+	slots   chan struct{}
+	handing sync.WaitGroup // batches that are on their way to it
 
 	stop       chan struct{}
-	background chan struct{}    // closed when the goroutine has ended
+	background sync.WaitGroup
+	started    bool
 	handingOn  *pcommon.TraceID // the trace that upstream's loop is handing on for the first time; the loop's own
-	// Why the journal is not empty when everything is decided: set by the goroutine and by upstream's loop, read when they have ended.
+	// patience ends when a shutdown has waited long enough for the next component.
+	patience context.Context
+	lose     context.CancelFunc
+	// Why the journal is not empty when everything is decided: set by a goroutine and by upstream's loop, read when they have ended.
 	unread, undelivered bool
 }
 
@@ -57,8 +69,9 @@ func newSampler(ctx context.Context, set processor.Settings, cfg *Config, next c
 	s := &sampler{
 		cfg: cfg, id: set.ID, tel: tel, next: next, ledger: ledger.New(cpus),
 		journal: newJournal(cfg.Journal.MaxBytes),
-		slots:   make(chan struct{}, 2*cpus), stop: make(chan struct{}),
+		slots:   make(chan struct{}, 2*cpus), stop: make(chan struct{}), marks: newMarks(),
 	}
+	s.patience, s.lose = context.WithCancel(context.Background())
 	inner := cfg.Config
 	inner.DropPendingTracesOnShutdown = cfg.Journal.KeepOnShutdown // undecided; the journal has them
 	for i, size := range [2]int{cfg.DecisionCache.NonSampledCacheSize, cfg.DecisionCache.SampledCacheSize} {
@@ -66,7 +79,7 @@ func newSampler(ctx context.Context, set processor.Settings, cfg *Config, next c
 		if err != nil {
 			return nil, err
 		}
-		s.caches[i] = &decisions{Cache: lru, sampled: i == 1, decided: s.decided}
+		s.caches[i] = &decisions{Cache: lru, sampled: i == 1, decided: s.decided, marks: s.marks, marked: s.marked}
 	}
 	inner.Options = append(inner.Options, tailsamplingprocessor.WithNonSampledDecisionCache(s.caches[0]), tailsamplingprocessor.WithSampledDecisionCache(s.caches[1]))
 	// Its own metrics keep their names and labels: those of a tail_sampling with our name.
@@ -100,22 +113,27 @@ func (s *sampler) Start(ctx context.Context, host component.Host) (err error) {
 	if err := s.inner.Start(ctx, host); err != nil {
 		return err
 	}
-	s.background = make(chan struct{})
-	go func(from, to uint64) {
-		defer close(s.background)
+	s.started = true
+	from, to := s.journal.first, s.journal.next
+	s.background.Go(func() {
 		s.unread = !s.replay(from, to, known)
 		s.tidy()
-	}(s.journal.first, s.journal.next)
+	})
+	s.background.Go(s.mark)
 	return nil
 }
 
-// Shutdown lets upstream decide on what it holds; then the journal is empty.
+// Shutdown lets upstream decide on what it holds; then the journal is empty. When the next component does not take the kept traces for
+// long, they stay in the journal.
 func (s *sampler) Shutdown(ctx context.Context) error {
 	close(s.stop)
-	if s.background == nil { // not started
+	defer s.lose()
+	if !s.started {
 		return nil
 	}
-	<-s.background
+	defer time.AfterFunc(shutdownPatience, s.lose).Stop()
+	s.background.Wait()
+	s.handing.Wait()
 	err := s.inner.Shutdown(ctx)
 	switch {
 	case s.cfg.Journal.KeepOnShutdown:
@@ -133,36 +151,56 @@ func (s *sampler) Shutdown(ctx context.Context) error {
 	return errors.Join(err, s.journal.client.Close(ctx))
 }
 
-// ConsumeTraces returns when the spans are in the journal and with upstream.
+// ConsumeTraces returns when the spans are in the journal and with upstream. When upstream takes nothing for long, those that are in the
+// journal are answered, for they are safe, and others are refused.
 func (s *sampler) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
 	spans := td.SpanCount()
 	if spans == 0 {
 		return nil
 	}
+	wait := time.NewTimer(callPatience)
+	defer wait.Stop()
 	select {
 	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-wait.C:
+		s.tel.refused(spans, errBlocked)
+		return errBlocked
 	}
+	free := func() { <-s.slots }
 	data, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
 	if err != nil {
+		free()
 		return consumererror.NewPermanent(err) // cannot be: it has come in this form
 	}
 	number, err := s.journal.write(ctx, data)
 	if err != nil {
+		free()
 		s.tel.refused(spans, err)
 		return fmt.Errorf("journal: %w", err)
 	}
 	s.tel.builder.ProcessorDurableTailSamplingJournaledSpans.Add(ctx, int64(spans))
-	return s.hand(td, number)
+	handed := make(chan struct{})
+	s.handing.Go(func() {
+		defer free()
+		s.hand(td, number)
+		close(handed)
+	})
+	wait.Reset(callPatience)
+	select {
+	case <-handed:
+	case <-ctx.Done():
+	case <-wait.C:
+	}
+	return nil
 }
 
-func (s *sampler) hand(td ptrace.Traces, number uint64) error {
+// hand gives upstream a batch of the journal.
+func (s *sampler) hand(td ptrace.Traces, number uint64) {
 	call := s.ledger.Begin(traceIDs(td))
-	err := s.inner.ConsumeTraces(context.Background(), td)
+	_ = s.inner.ConsumeTraces(context.Background(), td) // never fails
 	s.journal.taken(s.ledger.End(call, number))
-	return err
 }
 
 func (s *sampler) tidy() {

@@ -57,7 +57,7 @@ func (s *sampler) replay(from, to uint64, known map[half]decision) bool {
 		}
 		total += td.SpanCount()
 		s.tel.builder.ProcessorDurableTailSamplingReplayedSpans.Add(ctx, int64(td.SpanCount()))
-		_ = s.hand(td, number) // upstream never fails
+		s.hand(td, number)
 	}
 	if total > 0 {
 		s.tel.logger.Info("spans that waited when the process before ended wait again", zap.Int("spans", total))
@@ -85,6 +85,8 @@ type decisions struct {
 	cache.Cache
 	sampled bool
 	decided func(id pcommon.TraceID, sampled bool)
+	marks   marks
+	marked  func(mark uint64)
 }
 
 // Put is called by upstream's loop, before it hands a kept trace on.
@@ -104,23 +106,28 @@ func (s *sampler) decided(id pcommon.TraceID, sampled bool) {
 	}
 }
 
-// deliver hands a kept trace on, or spans of one that came late. Upstream would forget it after one attempt.
-func (s *sampler) deliver(ctx context.Context, td ptrace.Traces) error {
+func (s *sampler) marked(mark uint64) { s.journal.taken(s.ledger.Marked(mark)) }
+
+// deliver hands a kept trace on, or spans of one that came late. Upstream would forget it after one attempt. Upstream's context never ends.
+func (s *sampler) deliver(_ context.Context, td ptrace.Traces) error {
+	spans := td.SpanCount() // the next component may own td
 	for {
-		err := s.next.ConsumeTraces(ctx, td)
-		if err != nil {
-			s.tel.deliveryFailed(err)
-		}
+		err := s.next.ConsumeTraces(s.patience, td)
 		if err == nil || consumererror.IsPermanent(err) {
+			if err != nil {
+				s.tel.lost(spans, err)
+			}
 			if s.handingOn != nil {
 				s.journal.carriedOut(*s.handingOn, true)
 				s.handingOn = nil
 			}
 			return err
 		}
+		s.tel.deliveryFailed(err)
 		select {
 		case <-s.stop:
 			s.undelivered, s.handingOn = true, nil
+			s.journal.freeze()
 			return err
 		case <-time.After(retryDelay):
 		}

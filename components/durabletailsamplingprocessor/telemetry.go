@@ -18,6 +18,7 @@ import (
 const logInterval = 30 * time.Second
 
 var (
+	reasonBlocked = metric.WithAttributeSet(attribute.NewSet(attribute.String("reason", "blocked")))
 	reasonFull    = metric.WithAttributeSet(attribute.NewSet(attribute.String("reason", "full")))
 	reasonStorage = metric.WithAttributeSet(attribute.NewSet(attribute.String("reason", "storage")))
 	operations    = map[string]metric.MeasurementOption{
@@ -59,13 +60,16 @@ func (t *telemetry) observe(j *journal) error {
 
 func (t *telemetry) refused(spans int, err error) {
 	reason := reasonStorage
-	if errors.Is(err, errFull) {
+	switch {
+	case errors.Is(err, errFull):
 		reason = reasonFull
-	} else {
+	case errors.Is(err, errBlocked):
+		reason = reasonBlocked
+	default:
 		t.builder.ProcessorDurableTailSamplingStorageErrors.Add(context.Background(), 1, operations["store"])
 	}
 	t.builder.ProcessorDurableTailSamplingRefusedSpans.Add(context.Background(), int64(spans), reason)
-	t.warn("spans are refused: the journal cannot take them", err)
+	t.warn("spans are refused", err)
 }
 
 func (t *telemetry) storageError(operation, what string, err error) {
@@ -73,9 +77,14 @@ func (t *telemetry) storageError(operation, what string, err error) {
 	t.warn(what, err)
 }
 
+func (t *telemetry) lost(spans int, err error) {
+	t.builder.ProcessorDurableTailSamplingLostSpans.Add(context.Background(), int64(spans))
+	t.warn("a kept trace is lost: the next component refuses it for good", err)
+}
+
 func (t *telemetry) deliveryFailed(err error) {
 	t.builder.ProcessorDurableTailSamplingDeliveryFailures.Add(context.Background(), 1)
-	t.warn("a kept trace is refused by the next component", err)
+	t.warn("a kept trace is refused by the next component; tried again", err)
 }
 
 // warn says a thing once in logInterval.

@@ -73,7 +73,7 @@ func TestUnreadable(t *testing.T) {
 		same := metricdatatest.IgnoreTimestamp()
 		metadatatest.AssertEqualProcessorDurableTailSamplingStorageErrors(t, tel, points(1, "operation", "load"), same)
 		metadatatest.AssertEqualProcessorDurableTailSamplingReplayedSpans(t, tel, points(1), same)
-		metadatatest.AssertEqualProcessorDurableTailSamplingDeliveryFailures(t, tel, points(1), same)
+		metadatatest.AssertEqualProcessorDurableTailSamplingLostSpans(t, tel, points(1), same)
 		require.NoError(t, s.Shutdown(t.Context()))
 	})
 }

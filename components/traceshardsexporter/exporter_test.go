@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
@@ -23,6 +22,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 	"google.golang.org/grpc"
 
+	"github.com/sluice-otel/sluice/components/durablestorageextension"
 	"github.com/sluice-otel/sluice/components/internal/storageclient"
 	"github.com/sluice-otel/sluice/components/traceshardsexporter/internal/metadata"
 )
@@ -92,11 +92,11 @@ type host map[component.ID]component.Component
 
 func (h host) GetExtensions() map[component.ID]component.Component { return h }
 
-// withStorage is a host with a real file_storage in dir.
+// withStorage is a host with a real durable_storage in dir.
 func withStorage(t *testing.T, dir string) (h host, stop func()) {
 	t.Helper()
-	f := filestorage.NewFactory()
-	cfg := f.CreateDefaultConfig().(*filestorage.Config)
+	f := durablestorageextension.NewFactory()
+	cfg := f.CreateDefaultConfig().(*durablestorageextension.Config)
 	cfg.Directory = dir
 	ext, err := f.Create(t.Context(), extensiontest.NewNopSettings(f.Type()), cfg)
 	require.NoError(t, err)
@@ -104,7 +104,7 @@ func withStorage(t *testing.T, dir string) (h host, stop func()) {
 	return host{component.NewID(f.Type()): ext}, func() { require.NoError(t, ext.Shutdown(context.Background())) }
 }
 
-const onDisk = "sending_queue: {storage: file_storage, sizer: bytes, queue_size: %d, num_consumers: 1}\n"
+const onDisk = "sending_queue: {storage: durable_storage, sizer: bytes, queue_size: %d, num_consumers: 1}\n"
 
 func start(t *testing.T, tel component.TelemetrySettings, h component.Host, shards, port int, more string) exporter.Traces {
 	t.Helper()
@@ -255,7 +255,7 @@ func TestNumberOfShardsThatCannotBeRead(t *testing.T) {
 	h, stop := withStorage(t, t.TempDir())
 	defer stop()
 	for _, stored := range []string{"", "three", "-1", "100000"} {
-		client, err := storageclient.OpenFor(t.Context(), h, component.KindExporter, component.MustNewID("file_storage"), component.NewID(metadata.Type), "shards")
+		client, err := storageclient.OpenFor(t.Context(), h, component.KindExporter, component.MustNewID("durable_storage"), component.NewID(metadata.Type), "shards")
 		require.NoError(t, err)
 		require.NoError(t, client.Set(t.Context(), keyHighest, []byte(stored)))
 		require.NoError(t, client.Close(t.Context()))

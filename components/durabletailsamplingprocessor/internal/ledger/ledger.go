@@ -6,6 +6,9 @@
 //
 // What follows: let a decision be made while calls up to number s have started. A trace that only later calls brought is in a later group
 // than everything the loop had taken before that decision. So when this trace is decided in its turn, all of that is decided.
+//
+// What the loop has taken is known from later calls: when as many have returned as the channel holds and one more. Where there are none,
+// a mark does it: a piece of the caller's own that is recognized when the loop takes it.
 package ledger
 
 import (
@@ -31,7 +34,9 @@ type Ledger struct {
 	low      uint64              // calls up to this one have returned
 	returned map[uint64]struct{} // others that have
 	batches  []batch             // returned and not settled, in the order of their return: after never falls
-	taken    int                 // how many of them, from the front, End has said to be taken
+	settled  uint64              // how many there were before them
+	taken    uint64              // how many of all have been said to be taken; the first ones
+	marked   uint64              // how many of all had returned at the last mark
 	barriers []barrier
 	newSince map[TraceID]uint64 // undecided trace: the call that brought it first
 	swept    int                // traces left by the last sweep
@@ -40,8 +45,8 @@ type Ledger struct {
 type batch struct{ number, call, after uint64 }
 
 type barrier struct {
-	at           time.Time
-	started, low uint64
+	at             time.Time
+	started, taken uint64
 }
 
 // New makes a ledger for a sampler whose channel has this capacity.
@@ -76,8 +81,37 @@ func (l *Ledger) End(call, number uint64) (taken []uint64) {
 		delete(l.returned, l.low)
 	}
 	l.batches = append(l.batches, batch{number, call, l.started})
-	for ; l.taken < len(l.batches) && l.batches[l.taken].after+l.slots <= l.low; l.taken++ {
-		taken = append(taken, l.batches[l.taken].number)
+	until := l.taken
+	for until < l.end() && l.batches[until-l.settled].after+l.slots <= l.low {
+		until++
+	}
+	return l.take(until)
+}
+
+// Mark says whether a mark is of use, and what it says when the loop takes it. The mark has to be sent after the call of Mark.
+func (l *Ledger) Mark() (mark uint64, useful bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.end() == max(l.taken, l.marked) {
+		return 0, false
+	}
+	l.marked = l.end()
+	return l.marked, true
+}
+
+// Marked is called by the sampler's loop when it takes a mark. Like End it returns the batches that are now known to be taken.
+func (l *Ledger) Marked(mark uint64) (taken []uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.take(mark)
+}
+
+// end is how many batches there have been in all.
+func (l *Ledger) end() uint64 { return l.settled + uint64(len(l.batches)) }
+
+func (l *Ledger) take(until uint64) (taken []uint64) {
+	for ; l.taken < until; l.taken++ {
+		taken = append(taken, l.batches[l.taken-l.settled].number)
 	}
 	return taken
 }
@@ -92,7 +126,7 @@ func (l *Ledger) Decided(id TraceID, now time.Time) (settled []uint64) {
 		settled = l.pass(first)
 	}
 	if n := len(l.barriers); n == 0 || l.started > l.barriers[n-1].started && now.Sub(l.barriers[n-1].at) >= barrierInterval {
-		l.barriers = append(l.barriers, barrier{now, l.started, l.low})
+		l.barriers = append(l.barriers, barrier{now, l.started, l.taken})
 	}
 	return settled
 }
@@ -106,14 +140,14 @@ func (l *Ledger) pass(first uint64) (settled []uint64) {
 	if passed == 0 {
 		return nil
 	}
-	low := l.barriers[passed-1].low
+	taken := l.barriers[passed-1].taken
 	l.barriers = slices.Delete(l.barriers, 0, passed)
 	n := 0
-	for ; n < len(l.batches) && l.batches[n].after+l.slots <= low; n++ {
+	for ; l.settled < taken; l.settled++ {
 		settled = append(settled, l.batches[n].number)
+		n++
 	}
 	l.batches = slices.Delete(l.batches, 0, n)
-	l.taken -= n
 	oldest := l.low + 1
 	for i := range l.batches {
 		oldest = min(oldest, l.batches[i].call)

@@ -43,9 +43,12 @@ type progress struct {
 }
 
 type piece struct {
-	batch  int
+	batch  int // or mark
+	mark   uint64
 	traces []TraceID
 }
+
+const aMark = -1
 
 type caller struct {
 	batch  int
@@ -72,7 +75,11 @@ func (m *model) trace() TraceID {
 
 // outside is what goes on while the loop is busy or blocked.
 func (m *model) outside() {
-	switch m.r.IntN(3) {
+	switch m.r.IntN(4) {
+	case 3:
+		if mark, useful := m.l.Mark(); useful {
+			m.callers = append(m.callers, &caller{batch: aMark, pieces: []piece{{batch: aMark, mark: mark}}})
+		}
 	case 0:
 		if len(m.callers) < 5 {
 			m.begin()
@@ -113,7 +120,13 @@ func (m *model) push(i int) {
 		return
 	}
 	m.callers = slices.Delete(m.callers, i, i+1)
-	for _, n := range m.l.End(c.call, uint64(c.batch)) {
+	if c.batch != aMark {
+		m.areTaken(m.l.End(c.call, uint64(c.batch)))
+	}
+}
+
+func (m *model) areTaken(batches []uint64) {
+	for _, n := range batches {
 		m.taken++
 		require.Equal(m.t, m.batches[n].pieces, m.batches[n].done, "batch %d is said to be taken", n)
 	}
@@ -129,6 +142,10 @@ func (m *model) loop() {
 	}
 	p := m.channel[0]
 	m.channel = m.channel[1:]
+	if p.batch == aMark {
+		m.areTaken(m.l.Marked(p.mark))
+		return
+	}
 	for _, id := range p.traces {
 		if m.known[id] == 0 {
 			for m.r.IntN(8) == 0 { // no space: it ticks while it has a piece in its hands
@@ -182,6 +199,24 @@ func TestNeverTooEarly(t *testing.T) {
 		require.Greater(t, m.settled, len(m.batches)/4, "seed %d: next to nothing was settled", seed)
 		require.GreaterOrEqual(t, m.taken, m.settled)
 	}
+}
+
+// With no more traffic a mark shows that the last batches are taken, and nothing is marked twice.
+func TestMarksTheLast(t *testing.T) {
+	l := New(2)
+	assert.Empty(t, l.End(l.Begin(slices.Values([]TraceID{{1}})), 7))
+	late := l.Begin(slices.Values([]TraceID{{2}}))
+	mark, useful := l.Mark()
+	require.True(t, useful)
+	_, useful = l.Mark()
+	require.False(t, useful, "nothing has returned since the mark before")
+	assert.Empty(t, l.End(late, 8))
+	assert.Equal(t, []uint64{7}, l.Marked(mark), "the other one returned after the mark was made")
+	mark, useful = l.Mark()
+	require.True(t, useful)
+	assert.Equal(t, []uint64{8}, l.Marked(mark))
+	_, useful = l.Mark()
+	require.False(t, useful)
 }
 
 // With steady traffic a batch is settled soon after its traces' decision, and nothing is remembered for ever.

@@ -32,6 +32,7 @@ type TelemetryBuilder struct {
 	ProcessorDurableTailSamplingJournalBatches   metric.Int64ObservableGauge
 	ProcessorDurableTailSamplingJournalBytes     metric.Int64ObservableGauge
 	ProcessorDurableTailSamplingJournaledSpans   metric.Int64Counter
+	ProcessorDurableTailSamplingLostSpans        metric.Int64Counter
 	ProcessorDurableTailSamplingRefusedSpans     metric.Int64Counter
 	ProcessorDurableTailSamplingReplayedSpans    metric.Int64Counter
 	ProcessorDurableTailSamplingStorageErrors    metric.Int64Counter
@@ -108,7 +109,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	var err, errs error
 	builder.ProcessorDurableTailSamplingDeliveryFailures, err = builder.meter.Int64Counter(
 		"otelcol_processor_durable_tail_sampling_delivery_failures",
-		metric.WithDescription("Attempts to hand on spans of a kept trace that the next component refused. They are tried again; when refused for good, they are lost. [Alpha]"),
+		metric.WithDescription("Attempts to hand on spans of a kept trace that the next component refused for now. They are tried again. [Alpha]"),
 		metric.WithUnit("{attempt}"),
 	)
 	errs = errors.Join(errs, err)
@@ -127,6 +128,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ProcessorDurableTailSamplingJournaledSpans, err = builder.meter.Int64Counter(
 		"otelcol_processor_durable_tail_sampling_journaled_spans",
 		metric.WithDescription("Spans written to the journal. [Alpha]"),
+		metric.WithUnit("{span}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorDurableTailSamplingLostSpans, err = builder.meter.Int64Counter(
+		"otelcol_processor_durable_tail_sampling_lost_spans",
+		metric.WithDescription("Spans of kept traces that the next component refused for good. [Alpha]"),
 		metric.WithUnit("{span}"),
 	)
 	errs = errors.Join(errs, err)

@@ -24,7 +24,7 @@ func NewSettings(tt *componenttest.Telemetry) processor.Settings {
 func AssertEqualProcessorDurableTailSamplingDeliveryFailures(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_durable_tail_sampling_delivery_failures",
-		Description: "Attempts to hand on spans of a kept trace that the next component refused. They are tried again; when refused for good, they are lost. [Alpha]",
+		Description: "Attempts to hand on spans of a kept trace that the next component refused for now. They are tried again. [Alpha]",
 		Unit:        "{attempt}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -77,6 +77,22 @@ func AssertEqualProcessorDurableTailSamplingJournaledSpans(t *testing.T, tt *com
 		},
 	}
 	got, err := tt.GetMetric("otelcol_processor_durable_tail_sampling_journaled_spans")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualProcessorDurableTailSamplingLostSpans(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_durable_tail_sampling_lost_spans",
+		Description: "Spans of kept traces that the next component refused for good. [Alpha]",
+		Unit:        "{span}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_durable_tail_sampling_lost_spans")
 	require.NoError(t, err)
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }

@@ -30,6 +30,7 @@ func TestSetupTelemetry(t *testing.T) {
 	}))
 	tb.ProcessorDurableTailSamplingDeliveryFailures.Add(context.Background(), 1)
 	tb.ProcessorDurableTailSamplingJournaledSpans.Add(context.Background(), 1)
+	tb.ProcessorDurableTailSamplingLostSpans.Add(context.Background(), 1)
 	tb.ProcessorDurableTailSamplingRefusedSpans.Add(context.Background(), 1)
 	tb.ProcessorDurableTailSamplingReplayedSpans.Add(context.Background(), 1)
 	tb.ProcessorDurableTailSamplingStorageErrors.Add(context.Background(), 1)
@@ -43,6 +44,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorDurableTailSamplingJournaledSpans(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorDurableTailSamplingLostSpans(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorDurableTailSamplingRefusedSpans(t, testTel,
