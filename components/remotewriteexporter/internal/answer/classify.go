@@ -115,7 +115,7 @@ func (a *Answer) wrongWay() bool {
 // tooLarge: VictoriaMetrics says 400 here, too, and names its flag; "too large" alone may be said of a label.
 func (a *Answer) tooLarge() bool {
 	return a.Status == http.StatusRequestEntityTooLarge ||
-		a.Status == http.StatusBadRequest && !a.wrongWay() && a.says("too big") && a.says("-maxInsertRequestSize=")
+		a.Status == http.StatusBadRequest && a.says("too big") && a.says("-maxInsertRequestSize=")
 }
 
 // TooLarge says that only the request's size was wrong.
