@@ -177,13 +177,18 @@ func (c *client) keep(key string, value []byte) {
 func (c *client) flush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	again := lateFor
-	if !c.closed && len(c.late)+len(c.gone) > 0 && c.write(context.Background(), nil) != nil {
-		c.release(context.Background())
-		again = retryAfter
-	}
+	again := c.writeLate(context.Background())
 	c.timer = nil
 	c.arm(again)
+}
+
+// writeLate says when to try again what is left.
+func (c *client) writeLate(ctx context.Context) (again time.Duration) {
+	if !c.closed && len(c.late)+len(c.gone) > 0 && c.write(ctx, nil) != nil {
+		c.release(ctx)
+		return retryAfter
+	}
+	return lateFor
 }
 
 // write makes changes and what was left for later, all or nothing, but for deletions, of which it makes not more than maxLate: after a full volume

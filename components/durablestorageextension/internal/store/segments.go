@@ -35,6 +35,22 @@ func (s *Store) segmentBytes() int64 {
 	return max(minSegment, min(maxSegment, s.live/4))
 }
 
+// write appends what is in the buffer.
+func (s *Store) write(g *segment) error {
+	if _, err := g.file.WriteAt(s.buffer, g.size); err != nil {
+		return err
+	}
+	if !s.options.Fsync {
+		return nil
+	}
+	if g.size == 0 { // its name must outlive a power cut, too
+		if err := s.options.Disk.SyncDir(s.dir); err != nil {
+			return err
+		}
+	}
+	return g.file.Sync()
+}
+
 func (s *Store) removeDead() {
 	s.stuck = nil
 	// Only the oldest, so that no deletion is forgotten before what it deleted; and never the newest, whose number the next one follows.

@@ -280,21 +280,6 @@ const (
 	maxBuffer  = 1 << 20 // that is kept for the next record
 )
 
-func (s *Store) write(g *segment) error {
-	if _, err := g.file.WriteAt(s.buffer, g.size); err != nil {
-		return err
-	}
-	if !s.options.Fsync {
-		return nil
-	}
-	if g.size == 0 { // its name must outlive a power cut, too
-		if err := s.options.Disk.SyncDir(s.dir); err != nil {
-			return err
-		}
-	}
-	return g.file.Sync()
-}
-
 // put notes where a key's value is now.
 func (s *Store) put(g *segment, w Write, at int64) {
 	if old, ok := s.places[w.Key]; ok {

@@ -300,6 +300,7 @@ func TestDamageIsToldOnce(t *testing.T) {
 	}
 	told := func() uint64 {
 		s, damage := open(t, dir)
+		assert.NotContains(t, content(t, s), gapsKey, "it is not a key of those who use the store")
 		require.NoError(t, s.Close())
 		require.False(t, damage.Torn, "no write was cut off")
 		return damage.Records
