@@ -80,6 +80,7 @@ soak: build victoria-metrics ## What takes hours: 50 rounds of every kill, an ou
 	go run ./e2e/backends/cmd/build
 	@mkdir -p .work && rm -f .work/soak.md
 	SLUICE_SOAK_FULL=1 go test -tags e2e -count=1 -timeout 3h -v ./e2e/soak
+	SLUICE_SOAK_FULL=1 go test -tags e2e -count=1 -timeout 1h -run TestSampler -v ./e2e
 	SLUICE_SOAK_ROUNDS=50 go test -tags e2e -count=1 -timeout 4h -run TestContainerLog -v ./e2e
 	$(MAKE) fuzz FUZZTIME=10m
 

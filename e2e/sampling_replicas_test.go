@@ -25,7 +25,7 @@ func TestSamplerAway(t *testing.T) {
 		return nil
 	}, r.processes()...)
 	r.samplers[1].Kill()
-	time.Sleep(fromEnvDuration(t, "SLUICE_SAMPLER_AWAY", 10*time.Second))
+	time.Sleep(fromEnvDuration(t, "SLUICE_SAMPLER_AWAY", long(6*time.Second, 2*time.Minute)))
 	before := len(r.sinks[0].Spans())
 	proc.Eventually(t, 20*time.Second, func() error {
 		if n := len(r.sinks[0].Spans()); n < before+50 {
@@ -107,7 +107,7 @@ func TestSamplersOverloaded(t *testing.T) {
 		"SAMPLING_NUM_TRACES": "150", "SAMPLING_CACHE_SIZE": "100000", "SAMPLING_DECISION_WAIT": "1s",
 	}})
 	l := r.startLoad(t, 500, 8)
-	time.Sleep(8 * time.Second)
+	time.Sleep(long(4*time.Second, 10*time.Second))
 	l.finish()
 	o := r.settle(t, l, 20*time.Second, 3*time.Minute)
 	t.Log(o)

@@ -38,10 +38,12 @@ func TestStoppedWhileBlocked(t *testing.T) {
 			time.Sleep(tick)
 		}
 		time.Sleep(time.Hour)
+		before := time.Now()
 		senders.Wait() // a receiver stops first, and that waits for its calls
+		require.Zero(t, time.Since(before), "calls wait for the next component")
 		require.NotEmpty(t, acked)
 		require.Less(t, len(acked), 3*50, "what is more than may wait is refused")
-		before := time.Now()
+		before = time.Now()
 		done := make(chan error, 1)
 		go func() { done <- s.Shutdown(context.Background()) }()
 		select {

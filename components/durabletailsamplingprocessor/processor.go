@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	tidyInterval = time.Second
+	tidyInterval = 200 * time.Millisecond
 	markInterval = 500 * time.Millisecond
 	retryDelay   = time.Second // between attempts to hand a kept trace on
 	// shutdownPatience is how long a shutdown waits in all for a next component whose queue is full.
