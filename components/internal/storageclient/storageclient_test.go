@@ -69,5 +69,5 @@ func TestNoStorage(t *testing.T) {
 	require.NoError(t, err)
 	assert.Nil(t, client)
 	require.Equal(t, 1, logs.Len())
-	assert.Equal(t, "no storage is set: what is held is lost; set storage to a file_storage extension", logs.All()[0].Message)
+	assert.Equal(t, "no storage is set: what is held is lost; set storage to a durable_storage extension", logs.All()[0].Message)
 }
