@@ -76,7 +76,7 @@ func TestStorageThatIsNot(t *testing.T) {
 		require.NoError(t, p.Shutdown(t.Context()))
 	}
 	f(`storage: extension "file_storage" is not there; add it to service.extensions`, componenttest.NewNopHost())
-	f(`storage: extension "file_storage" keeps nothing; use file_storage`, host{extensions: map[component.ID]component.Component{storageID: nil}})
+	f(`storage: extension "file_storage" keeps nothing; use durable_storage`, host{extensions: map[component.ID]component.Component{storageID: nil}})
 }
 
 // The README's example is valid.

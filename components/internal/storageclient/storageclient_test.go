@@ -57,8 +57,8 @@ func TestOpenFails(t *testing.T) {
 		assert.Nil(t, client)
 	}
 	f(`storage: extension "file_storage/state" is not there; add it to service.extensions`, nil)
-	f(`storage: extension "file_storage/state" keeps nothing; use file_storage`, host{id: nothing{}})
-	f(`storage: extension "file_storage/state" keeps nothing; use file_storage`, host{id: nil})
+	f(`storage: extension "file_storage/state" keeps nothing; use durable_storage`, host{id: nothing{}})
+	f(`storage: extension "file_storage/state" keeps nothing; use durable_storage`, host{id: nil})
 	f("storage: locked; when this processor is in two pipelines, give each its own (some_processor/2)",
 		host{id: extension{t: t, client: storage.NewNopClient(), err: errors.New("locked")}})
 }
