@@ -53,6 +53,7 @@ type Collector struct {
 	env        []string
 	noWait     bool
 	knownCrash string
+	healthy    time.Time // when it was seen to be
 }
 
 // StartCollector starts bin/otelcol and waits until its health check answers. The collector is stopped when the test
@@ -135,14 +136,20 @@ func (c *Collector) WaitHealthy(tb testing.TB) {
 		}
 		return nil
 	}, c.Proc)
+	c.healthy = time.Now()
 }
 
 // Kill is kill -9, and waits until the collector is gone.
 func (c *Collector) Kill() { c.Proc.Kill() }
 
+// handlesSignals is how long after its start a collector listens for signals at the latest: it is healthy before it does, and SIGTERM ends it at once
+// between the two (otelcol/collector.go, Run).
+const handlesSignals = 300 * time.Millisecond
+
 // Stop asks the collector to stop, as Kubernetes does, and fails the test unless it ends with exit code 0.
 func (c *Collector) Stop(tb testing.TB) {
 	tb.Helper()
+	time.Sleep(time.Until(c.healthy.Add(handlesSignals)))
 	if err := c.Proc.Stop(); err != nil {
 		tb.Errorf("%s: stop: %v", c.name, err)
 	}
