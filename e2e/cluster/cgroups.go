@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// cgroupMounts lists where the kernel shows its control groups: one place for each controller of version 1, or the one of version 2.
-func cgroupMounts() ([]string, error) {
+// cgroupMounts lists where the kernel shows its control groups: one place for each controller of version 1, and that of version 2, which has
+// controllers only where version 1 is not in use.
+func cgroupMounts() (v1, v2 []string, err error) {
 	f, err := os.Open("/proc/self/mounts")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer f.Close()
-	var v1, v2 []string
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		switch fields := strings.Fields(lines.Text()); fields[2] {
 		case "cgroup":
@@ -27,20 +27,20 @@ func cgroupMounts() ([]string, error) {
 			v2 = append(v2, fields[1])
 		}
 	}
-	if len(v1) > 0 {
-		return v1, nil
+	if len(v1)+len(v2) == 0 {
+		return nil, nil, errors.New("no control groups are mounted")
 	}
-	if len(v2) == 0 {
-		return nil, errors.New("no control groups are mounted")
-	}
-	return v2, nil
+	return v1, v2, nil
 }
 
 // makeCgroup makes a group of this name at the top of every hierarchy, because a kubelet does not make its root.
 func makeCgroup(name string) error {
-	mounts, err := cgroupMounts()
+	mounts, v2, err := cgroupMounts()
 	if err != nil {
 		return err
+	}
+	if len(mounts) == 0 {
+		mounts = v2
 	}
 	for _, m := range mounts {
 		if err := os.Mkdir(filepath.Join(m, name), 0o755); err != nil {
@@ -62,11 +62,11 @@ func makeCgroup(name string) error {
 
 // removeCgroup removes a group and those in it. No process may be left in them, but the kernel needs a moment after the last one.
 func removeCgroup(name string) error {
-	mounts, err := cgroupMounts()
+	v1, v2, err := cgroupMounts()
 	if err != nil {
 		return err
 	}
-	for _, m := range mounts {
+	for _, m := range append(v1, v2...) { // runc makes some of its own in version 2
 		var dirs []string
 		err := filepath.WalkDir(filepath.Join(m, name), func(path string, d fs.DirEntry, err error) error {
 			if err == nil && d.IsDir() {
