@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -53,20 +54,26 @@ func StartKubernetes(tb testing.TB) *Kubernetes {
 // address, which no endpoint may have, the Service kubernetes gets its EndpointSlice, as in a cluster.
 func StartKubernetesOn(tb testing.TB, address string) *Kubernetes {
 	tb.Helper()
-	etcd, apiserver := binary(tb, "etcd"), binary(tb, "kube-apiserver")
+	// It refuses pods until their namespace has a default ServiceAccount, which the controller manager would make.
 	dir := tb.TempDir()
+	return startKubernetesIn(tb, dir, newPKI(tb, dir), address, "--disable-admission-plugins=ServiceAccount")
+}
+
+// startKubernetesIn is StartKubernetesOn with more flags for the API server.
+func startKubernetesIn(tb testing.TB, dir string, ca *pki, address string, flags ...string) *Kubernetes {
+	tb.Helper()
+	etcd, apiserver := binary(tb, "etcd"), binary(tb, "kube-apiserver")
 	ports := proc.FreePorts(tb, 3)
 	k := &Kubernetes{
+		dir:             dir,
 		URL:             fmt.Sprintf("https://%s:%d", address, ports[0]),
 		CAFile:          filepath.Join(dir, "ca.crt"),
 		AuditLog:        filepath.Join(dir, "audit.log"),
 		AdminKubeconfig: filepath.Join(dir, "admin.kubeconfig"),
-		dir:             dir,
 		kubectl:         binary(tb, "kubectl"),
+		ca:              ca,
 		namespaces:      map[string]bool{},
 	}
-	ca := newPKI(tb, dir)
-	k.ca = ca
 	ca.issue(tb, "apiserver", "kube-apiserver", nil,
 		address, "10.96.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
 	ca.issue(tb, "admin", "admin", []string{"system:masters"})
@@ -81,7 +88,8 @@ func StartKubernetesOn(tb testing.TB, address string) *Kubernetes {
 	k.Etcd = proc.Start(tb, proc.Cmd{Name: "etcd", Path: etcd, Dir: dir, Args: etcdArgs(dir, etcdURL, ports[2])})
 	k.APIServer = proc.Start(tb, proc.Cmd{
 		Name: "kube-apiserver", Path: apiserver, Dir: dir,
-		Args: append(apiserverArgs(ca, address, ports[0], etcdURL), "--audit-policy-file="+policy, "--audit-log-path="+k.AuditLog),
+		Args: slices.Concat(apiserverArgs(ca, address, ports[0], etcdURL),
+			[]string{"--audit-policy-file=" + policy, "--audit-log-path=" + k.AuditLog}, flags),
 		// Nothing of it is needed any more: no waiting for clients that still watch.
 		Grace: 2 * time.Second,
 	})
@@ -127,8 +135,6 @@ func apiserverArgs(ca *pki, address string, port int, etcdURL string) []string {
 		"--service-account-signing-key-file=" + ca.file("sa.key"),
 		"--service-cluster-ip-range=10.96.0.0/16",
 		"--allow-privileged",
-		// It refuses pods until their namespace has a default ServiceAccount, which the controller manager would make.
-		"--disable-admission-plugins=ServiceAccount",
 	}
 }
 

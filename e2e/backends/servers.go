@@ -12,11 +12,16 @@ type server struct {
 	module string // whose version the nested go.mod pins
 	pkg    string // the main package
 	cold   string // rough build time with an empty Go build cache on 2 cores, told to whoever waits
+	node   bool   // only a cluster with a node needs it (e2e/cluster), so Build builds it only by name
 	// ldflags sets what the project's own release build would; nil when nobody asks the server for its version.
 	ldflags func(version string) string
 }
 
 var servers = []server{
+	{
+		name: "coredns", dir: "coredns", cold: "4 minutes", node: true,
+		module: "github.com/coredns/coredns", pkg: "github.com/coredns/coredns",
+	},
 	{
 		name: "etcd", dir: "etcd", cold: "a minute",
 		module: "go.etcd.io/etcd/server/v3", pkg: "go.etcd.io/etcd/server/v3",
@@ -30,8 +35,24 @@ var servers = []server{
 		module: "k8s.io/kubernetes", pkg: "k8s.io/kubernetes/cmd/kube-apiserver",
 	},
 	{
+		name: "kube-controller-manager", dir: "kubernetes", cold: "2 minutes", ldflags: kubernetesVersion, node: true,
+		module: "k8s.io/kubernetes", pkg: "k8s.io/kubernetes/cmd/kube-controller-manager",
+	},
+	{
+		name: "kube-proxy", dir: "kubernetes", cold: "a minute", ldflags: kubernetesVersion, node: true,
+		module: "k8s.io/kubernetes", pkg: "k8s.io/kubernetes/cmd/kube-proxy",
+	},
+	{
+		name: "kube-scheduler", dir: "kubernetes", cold: "a minute", ldflags: kubernetesVersion, node: true,
+		module: "k8s.io/kubernetes", pkg: "k8s.io/kubernetes/cmd/kube-scheduler",
+	},
+	{
 		name: "kubectl", dir: "kubernetes", cold: "a minute", ldflags: kubernetesVersion,
 		module: "k8s.io/kubernetes", pkg: "k8s.io/kubernetes/cmd/kubectl",
+	},
+	{
+		name: "kubelet", dir: "kubernetes", cold: "2 minutes", ldflags: kubernetesVersion, node: true,
+		module: "k8s.io/kubernetes", pkg: "k8s.io/kubernetes/cmd/kubelet",
 	},
 	{
 		name: "loki", dir: "loki", cold: "6 minutes", ldflags: lokiVersion,

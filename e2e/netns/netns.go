@@ -100,13 +100,13 @@ func startChild() (*exec.Cmd, error) {
 	runtime.LockOSThread()
 	var errs []error
 	if os.Geteuid() == 0 {
-		cmd, err := startIn(&syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS})
+		cmd, err := startIn(childOfMain, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS})
 		if err == nil {
 			return cmd, nil
 		}
 		errs = append(errs, fmt.Errorf("network namespace: %w", err))
 	}
-	cmd, err := startIn(&syscall.SysProcAttr{
+	cmd, err := startIn(childOfMain, &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWUSER,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
@@ -117,7 +117,7 @@ func startChild() (*exec.Cmd, error) {
 	return nil, errors.Join(append(errs, fmt.Errorf("network namespace in a user namespace: %w", err))...)
 }
 
-func startIn(attr *syscall.SysProcAttr) (*exec.Cmd, error) {
+func startIn(role string, attr *syscall.SysProcAttr) (*exec.Cmd, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -129,7 +129,7 @@ func startIn(attr *syscall.SysProcAttr) (*exec.Cmd, error) {
 	defer reader.Close()
 	attr.Pdeathsig = syscall.SIGKILL
 	cmd := exec.Command(exe, os.Args[1:]...)
-	cmd.Env = append(os.Environ(), marker+"=1")
+	cmd.Env = append(os.Environ(), marker+"="+role)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.ExtraFiles = []*os.File{writer} // becomes reportFD
 	cmd.SysProcAttr = attr
@@ -142,7 +142,7 @@ func startIn(attr *syscall.SysProcAttr) (*exec.Cmd, error) {
 	if err == nil && string(report) == ready {
 		return cmd, nil
 	}
-	return nil, errors.Join(fmt.Errorf("setting up lo: %s", report), err, cmd.Wait())
+	return nil, errors.Join(fmt.Errorf("setting up: %s", report), err, cmd.Wait())
 }
 
 // wait passes signals on to the child, and returns its exit code, or 128 plus the signal that ended it.

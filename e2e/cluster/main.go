@@ -1,0 +1,109 @@
+// Package cluster gives the end-to-end tests a Kubernetes with a node, where pods run: see README.md for what is real in it.
+//
+// A test package says os.Exit(cluster.Main(m)) in its TestMain; its tests share the one cluster that Start returns.
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/sluice-otel/sluice/e2e/backends"
+	"github.com/sluice-otel/sluice/e2e/netns"
+)
+
+const (
+	// KubeconfigEnv names a kubeconfig file: then the tests use that cluster and boot none.
+	KubeconfigEnv = "SLUICE_CLUSTER_KUBECONFIG"
+
+	workEnv = "SLUICE_CLUSTER_WORK" // tells the machine its folder
+	work    = "sluice-cluster-"     // and how those begin
+)
+
+// servers are the programs of e2e/backends that a cluster is made of, and those that run in it.
+var servers = []string{
+	"coredns", "etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet",
+	"jaeger", "loki", "prometheus", "targetallocator",
+}
+
+// Main is the body of a TestMain: os.Exit(cluster.Main(m)). The tests run on a machine of their own (netns.Machine), unless they are to use
+// another cluster. Nothing is booted until a test calls Start.
+func Main(m *testing.M) int {
+	if os.Getenv(KubeconfigEnv) != "" {
+		return mainOfExisting(m)
+	}
+	var w workplace
+	return netns.Machine{
+		Before: func() error { return w.open() },
+		SetUp:  func() error { return ground{os.Getenv(workEnv)}.lay() },
+		After:  func() { w.close() },
+	}.Main(m)
+}
+
+// workplace is a folder and a control group. The parent of the machine holds the folder's lock: the two are removed when the machine has
+// ended, or by the next run when the parent was killed.
+type workplace struct {
+	dir  string
+	lock *os.File
+}
+
+func (w *workplace) open() error {
+	old, err := filepath.Glob(filepath.Join(os.TempDir(), work+"*"))
+	if err != nil {
+		return err
+	}
+	for _, dir := range old {
+		if o := (workplace{dir: dir}); o.take() == nil {
+			fmt.Fprintln(os.Stderr, "removing what a killed run left:", dir)
+			o.close()
+		}
+	}
+	if w.dir, err = os.MkdirTemp("", work); err != nil {
+		return err
+	}
+	if err := errors.Join(w.take(), os.Setenv(workEnv, w.dir), makeCgroup(filepath.Base(w.dir))); err != nil {
+		return err
+	}
+	if err := backends.Build(servers...); err != nil {
+		return err
+	}
+	return buildPrograms(w.dir)
+}
+
+func (w *workplace) take() error {
+	lock, err := os.OpenFile(filepath.Join(w.dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		lock.Close()
+		return err
+	}
+	w.lock = lock
+	return nil
+}
+
+func (w *workplace) close() {
+	if w.dir == "" {
+		return
+	}
+	if err := errors.Join(removeCgroup(filepath.Base(w.dir)), os.RemoveAll(w.dir)); err != nil {
+		fmt.Fprintln(os.Stderr, "cluster: left behind:", err)
+	}
+	w.lock.Close()
+}
+
+// buildPrograms builds our own small programs that run in pods, into dir/bin.
+func buildPrograms(dir string) error {
+	const pkg = "github.com/sluice-otel/sluice/e2e/cluster/"
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(dir, "bin")+"/", pkg+"pause", pkg+"demo")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w\n%s", err, out)
+	}
+	return nil
+}

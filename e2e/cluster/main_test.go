@@ -1,0 +1,10 @@
+//go:build e2e
+
+package cluster
+
+import (
+	"os"
+	"testing"
+)
+
+func TestMain(m *testing.M) { os.Exit(Main(m)) }
