@@ -34,17 +34,18 @@ build: ## Build bin/otelcol: static, trimmed, version stamped
 # For another machine, or for several: make image ARCH='amd64 arm64'
 IMAGE := ghcr.io/sluice-otel/sluice
 ARCH ?= $(shell go env GOARCH)
-image: $(TOOLS)/image ## Pack bin/otelcol and configs/ into bin/sluice-image.tar (OCI; load it with docker, podman or ctr), with a bill of materials beside it
+image: $(TOOLS)/image ## Pack the binary and configs/ into bin/sluice-image.tar (OCI; docker, podman, ctr load it), with a bill of materials
+	@rm -f bin/sluice-image* && mkdir -p $(ARCH:%=bin/image/%)
 	@for arch in $(ARCH); do \
-		mkdir -p bin/image/$$arch; \
-		if [ $$arch = "$$(go env GOARCH)" ] && [ "$$(go env GOOS)" = linux ]; then $(MAKE) --no-print-directory build && ln -f bin/otelcol bin/image/$$arch/otelcol; \
+		if [ "linux/$$arch" = "$(shell go env GOOS)/$(shell go env GOARCH)" ]; then $(MAKE) --no-print-directory build && ln -f bin/otelcol bin/image/$$arch/otelcol; \
 		else .ci/build-progress env CGO_ENABLED=0 GOOS=linux GOARCH=$$arch go -C distro build -v $(BUILD_FLAGS) -o ../bin/image/$$arch/otelcol .; fi; \
+		$(TOOLS)/image sbom -binary bin/image/$$arch/otelcol -module distro -version $(VERSION) -out bin/sluice-image-$$arch.cdx.json; \
 	done
-	@$(TOOLS)/image -name $(IMAGE):$(VERSION) -out bin/sluice-image.tar -platform "$$(printf 'linux/%s,' $(ARCH) | sed 's/,$$//')" \
-		-user 65532:65532 -entrypoint /otelcol $(IMAGE_COMMIT) $(IMAGE_LABELS) \
-		-layer /etc/ssl/certs/ca-certificates.crt=@ca-certificates \
-		-layer '/otelcol=bin/image/{arch}/otelcol' \
-		-layer '/etc/otelcol/=configs/*.yaml,/etc/otelcol/backends/=configs/backends/*.yaml,/etc/otelcol/loki/=configs/loki/*.yaml,/var/lib/sluice/='
+	@$(TOOLS)/image -name $(IMAGE):$(VERSION) -out bin/sluice-image.tar -platform "$$(printf 'linux/%s\n' $(ARCH) | paste -sd,)" \
+		-user 65532:65532 -entrypoint /otelcol -env ZONEINFO=/usr/share/zoneinfo.zip $(IMAGE_COMMIT) $(IMAGE_LABELS) \
+		-layer '/etc/ssl/certs/ca-certificates.crt=@ca-certificates,/usr/share/zoneinfo.zip=$(shell go env GOROOT)/lib/time/zoneinfo.zip,/var/lib/sluice/=' \
+		-layer '/otelcol=bin/image/{arch}/otelcol,/usr/share/doc/sluice/sbom.cdx.json=bin/sluice-image-{arch}.cdx.json' \
+		-layer '/etc/otelcol/=configs/*.yaml,/etc/otelcol/backends/=configs/backends/*.yaml,/etc/otelcol/loki/=configs/loki/*.yaml'
 
 # Which commit it is of: nothing is said of a tree with changes, because it would be wrong. No layer depends on it.
 IMAGE_COMMIT = $(shell [ -n "$$(git status --porcelain 2>&1)" ] || TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format='-created %cd -label org.opencontainers.image.created=%cd -label org.opencontainers.image.revision=%H' )

@@ -13,6 +13,10 @@
 //	/ca.crt=@ca-certificates     the roots that browsers trust, as go.mod pins them
 //
 // {arch} in a source is the platform's architecture.
+//
+//	image sbom -binary bin/otelcol -module distro -version 0.1.0 -out bin/otelcol.cdx.json
+//
+// writes a bill of materials of a Go binary.
 package main
 
 import (
@@ -37,16 +41,24 @@ type options struct {
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "sbom" {
+		exit(sbom(os.Args[2:]))
+	}
 	o := flags(flag.CommandLine)
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "image: unexpected argument %q\n", flag.Arg(0))
 		os.Exit(2)
 	}
-	if err := run(o); err != nil {
+	exit(run(o))
+}
+
+func exit(err error) {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "image:", err)
 		os.Exit(1)
 	}
+	os.Exit(0)
 }
 
 func flags(f *flag.FlagSet) *options {
