@@ -1,6 +1,6 @@
 module github.com/sluice-otel/sluice/deploy/image
 
-go 1.26
+go 1.26.0
 
 require (
 	github.com/CycloneDX/cyclonedx-go v0.12.0
