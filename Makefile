@@ -7,7 +7,11 @@ SHELL := bash
 # The collector's version, here and in builder-config.yaml; e2e/smoke/manifest_test.go holds the two (and the tools' modules) together.
 OTELCOL_VERSION := v0.145.0
 
-BUILD_FLAGS := -trimpath -tags grpcnotrace -ldflags='-s -w'
+# The product's version has one source; the image's tag and e2e/image follow it.
+VERSION := $(shell sed -n 's/^  version: //p' builder-config.yaml)
+
+# Without -buildvcs=false the same source makes another binary after each commit; the image's label says which commit it is.
+BUILD_FLAGS := -trimpath -buildvcs=false -tags grpcnotrace -ldflags='-s -w'
 TOOLS := .tools
 
 GENERATED := distro ':(glob)components/**/generated_*' ':(glob)components/**/documentation.md'
@@ -16,7 +20,7 @@ GENERATED := distro ':(glob)components/**/generated_*' ':(glob)components/**/doc
 RACE := $(if $(shell command -v $(or $(CC),gcc)),-race)
 
 ##@ Use
-.PHONY: help run build
+.PHONY: help run build image
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
@@ -27,12 +31,37 @@ run: build ## Build, then watch the local profile enrich bundled pod logs, spans
 build: ## Build bin/otelcol: static, trimmed, version stamped
 	@.ci/build-progress env CGO_ENABLED=0 go -C distro build -v $(BUILD_FLAGS) -o ../bin/otelcol .
 
+# For another machine, or for several: make image ARCH='amd64 arm64'
+IMAGE := ghcr.io/sluice-otel/sluice
+ARCH ?= $(shell go env GOARCH)
+image: $(TOOLS)/image ## Pack the binary and configs/ into bin/sluice-image.tar (OCI; docker, podman, ctr load it), with a bill of materials
+	@rm -f bin/sluice-image* && mkdir -p $(ARCH:%=bin/image/%)
+	@for arch in $(ARCH); do \
+		if [ "linux/$$arch" = "$(shell go env GOOS)/$(shell go env GOARCH)" ]; then $(MAKE) --no-print-directory build && ln -f bin/otelcol bin/image/$$arch/otelcol; \
+		else .ci/build-progress env CGO_ENABLED=0 GOOS=linux GOARCH=$$arch go -C distro build -v $(BUILD_FLAGS) -o ../bin/image/$$arch/otelcol .; fi; \
+		$(TOOLS)/image sbom -binary bin/image/$$arch/otelcol -module distro -version $(VERSION) -out bin/sluice-image-$$arch.cdx.json; \
+	done
+	@$(TOOLS)/image -name $(IMAGE):$(VERSION) -out bin/sluice-image.tar -platform "$$(printf 'linux/%s\n' $(ARCH) | paste -sd,)" \
+		-user 65532:65532 -entrypoint /otelcol -env ZONEINFO=/usr/share/zoneinfo.zip $(IMAGE_COMMIT) $(IMAGE_LABELS) \
+		-layer '/etc/ssl/certs/ca-certificates.crt=@ca-certificates,/usr/share/zoneinfo.zip=$(shell go env GOROOT)/lib/time/zoneinfo.zip,/var/lib/sluice/=' \
+		-layer '/otelcol=bin/image/{arch}/otelcol,/usr/share/doc/sluice/sbom.cdx.json=bin/sluice-image-{arch}.cdx.json' \
+		-layer '/etc/otelcol/=configs/*.yaml,/etc/otelcol/backends/=configs/backends/*.yaml,/etc/otelcol/loki/=configs/loki/*.yaml'
+
+# Which commit it is of: nothing is said of a tree with changes, because it would be wrong. No layer depends on it.
+IMAGE_COMMIT = $(shell [ -n "$$(git status --porcelain 2>&1)" ] || TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format='-created %cd -label org.opencontainers.image.created=%cd -label org.opencontainers.image.revision=%H' )
+IMAGE_LABELS = -label org.opencontainers.image.title=Sluice -label org.opencontainers.image.version=$(VERSION) \
+	-label 'org.opencontainers.image.description=$(shell sed -n 's/^  description: //p' builder-config.yaml)' \
+	-label org.opencontainers.image.licenses=Apache-2.0 -label org.opencontainers.image.vendor='The Sluice authors' \
+	-label org.opencontainers.image.source=https://github.com/sluice-otel/sluice \
+	-label org.opencontainers.image.documentation=https://github.com/sluice-otel/sluice\#image
+
 ##@ Prove
 .PHONY: test e2e fuzz bench soak check lint
 test: build ## Unit tests, race tests of our packages, the binary under every shipped profile (needs no root)
 	go vet ./...
 	go test $(RACE) ./...
 	go -C e2e/bench/loki vet . && go -C e2e/bench/loki test .
+	go -C deploy/image vet ./... && go -C deploy/image test ./...
 	go run ./e2e/backends/cmd/build etcd kube-apiserver kubectl
 	go test -tags e2e -count=1 -timeout 10m ./e2e/smoke
 
@@ -87,12 +116,13 @@ soak: build victoria-metrics ## What takes hours: 50 rounds of every kill, an ou
 check: generate lint ## Nothing generated has drifted, modules are tidy, code is formatted and linted
 	@git diff --exit-code --stat -- $(GENERATED) || { echo 'generated files differ from builder-config.yaml or metadata.yaml: run `make generate` and commit the result'; exit 1; }
 	@test -z "$$(git status --porcelain -- $(GENERATED))" || { echo 'generated files are not committed: run `make generate` and commit the result'; exit 1; }
-	@for m in . .ci/tools/* e2e/backends/*/ e2e/bench/*/; do if [ -f "$$m/go.mod" ]; then go -C "$$m" mod tidy -diff || { echo "$$m/go.mod is not tidy: run \`go -C $$m mod tidy\` and commit the result"; exit 1; }; fi; done
+	@for m in . .ci/tools/* deploy/image e2e/backends/*/ e2e/bench/*/; do if [ -f "$$m/go.mod" ]; then go -C "$$m" mod tidy -diff || { echo "$$m/go.mod is not tidy: run \`go -C $$m mod tidy\` and commit the result"; exit 1; }; fi; done
 
 lint: $(TOOLS)/golangci-lint ## Format check and linters (.golangci.yaml)
 	$(TOOLS)/golangci-lint fmt --diff
 	$(TOOLS)/golangci-lint run
 	cd e2e/bench/loki && ../../../$(TOOLS)/golangci-lint run
+	cd deploy/image && ../../$(TOOLS)/golangci-lint run
 
 ##@ Change
 .PHONY: generate fmt clean
@@ -106,6 +136,9 @@ fmt: $(TOOLS)/golangci-lint ## Format the code
 
 clean: ## Remove what was built; keeps the cache of built servers (.cache)
 	rm -rf bin $(TOOLS) .work
+
+$(TOOLS)/image: $(filter-out %_test.go,$(wildcard deploy/image/*.go)) deploy/image/go.mod deploy/image/go.sum
+	@go -C deploy/image build -o ../../$@ .
 
 $(TOOLS)/%: .ci/tools/%/go.mod .ci/tools/%/go.sum
 	@echo "building $* (once)"
