@@ -68,6 +68,8 @@ func expand(dst, src, user string) ([]entry, error) {
 	case src == "" && folder:
 		uid, gid, err := owner(user)
 		return []entry{{name: name + "/", mode: 0o700, uid: uid, gid: gid}}, err
+	case src == "":
+		return nil, fmt.Errorf("-layer: want a source, got %q", dst+"=")
 	case src == "@ca-certificates":
 		data, err := caCertificates()
 		return []entry{{name: name, data: data, mode: 0o644}}, err

@@ -225,7 +225,7 @@ func lokiLine(service, pod, line string) []byte {
 }
 
 func TestBuildSaysWhatItKnows(t *testing.T) {
-	require.ErrorContains(t, Build("grafana"), `no server "grafana"; there are: etcd, jaeger, kube-apiserver`)
+	require.ErrorContains(t, Build("grafana"), `no server "grafana"; there are: coredns, etcd, jaeger, kube-apiserver`)
 }
 
 type podView struct {

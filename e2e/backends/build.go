@@ -19,10 +19,14 @@ import (
 
 const rootModule = "github.com/sluice-otel/sluice"
 
-// Build makes sure that the named servers are in the cache; all of them when no name is given.
+// Build makes sure that the named servers are in the cache. Without a name it is all but those that only e2e/cluster needs.
 func Build(names ...string) error {
 	if len(names) == 0 {
-		names = Names()
+		for _, s := range servers {
+			if !s.node {
+				names = append(names, s.name)
+			}
+		}
 	}
 	for _, name := range names {
 		if _, err := Binary(name); err != nil {

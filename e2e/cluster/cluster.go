@@ -24,10 +24,11 @@ type Cluster struct {
 	dir     string
 	kubectl string
 
+	programs sync.Map // names of images that LoadProgram has loaded
+
 	// Of a cluster that we booted; nil in another.
-	plane  *backends.ControlPlane
-	node   *node
-	images sync.Map // names that were loaded
+	plane *backends.ControlPlane
+	node  *node
 }
 
 // kubectlTimeout is for one call that does not say its own.

@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -69,15 +71,18 @@ func (c *Cluster) describe(namespace string) string {
 	return b.String()
 }
 
-// lastWords are the last lines of every process of the control plane and the node.
+// lastWords are the last lines of every process of the control plane and the node, also of those that were started last.
 func (c *Cluster) lastWords() string {
+	logs, _ := filepath.Glob(ground{c.dir}.path("run", "*", "*.log")) // the pattern is good
 	var b strings.Builder
-	for _, p := range c.processes() {
-		if p == nil {
+	for _, file := range logs {
+		name := strings.TrimSuffix(filepath.Base(file), ".log")
+		text, err := os.ReadFile(file)
+		if err != nil || name == "audit" {
 			continue
 		}
-		lines := strings.SplitAfter(p.Output(), "\n")
-		fmt.Fprintf(&b, "---- %s\n%s", p.Name, strings.Join(lines[max(0, len(lines)-lastLines):], ""))
+		lines := strings.SplitAfter(string(text), "\n")
+		fmt.Fprintf(&b, "---- %s\n%s", name, strings.Join(lines[max(0, len(lines)-lastLines-1):], ""))
 	}
 	return b.String()
 }

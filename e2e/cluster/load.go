@@ -7,9 +7,12 @@ import (
 	"testing"
 )
 
-// LoadProgram makes an image of one static program and loads it. Pods name no command: it is the entry point.
+// LoadProgram makes an image of one static program and loads it, unless it has done so already. Pods name no command: it is the entry point.
 func (c *Cluster) LoadProgram(tb testing.TB, name, program string) {
 	tb.Helper()
+	if _, loaded := c.programs.LoadOrStore(name, true); loaded {
+		return
+	}
 	c.LoadFiles(tb, Image{
 		Name: name, Files: map[string]string{"/" + filepath.Base(program): program}, Entrypoint: []string{"/" + filepath.Base(program)},
 	})

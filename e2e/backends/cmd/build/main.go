@@ -1,5 +1,5 @@
-// Command build builds the named servers of e2e/backends into the cache, all of them without arguments, so that a
-// test's own time limit does not have to pay for it.
+// Command build builds the named servers of e2e/backends into the cache, without arguments all but those that only
+// e2e/cluster needs, so that a test's own time limit does not have to pay for it.
 package main
 
 import (
