@@ -56,7 +56,7 @@ IMAGE_LABELS = -label org.opencontainers.image.title=Sluice -label org.openconta
 	-label org.opencontainers.image.documentation=https://github.com/sluice-otel/sluice\#image
 
 ##@ Prove
-.PHONY: test e2e fuzz bench soak check lint
+.PHONY: test e2e e2e-image fuzz bench soak check lint
 test: build ## Unit tests, race tests of our packages, the binary under every shipped profile (needs no root)
 	go vet ./...
 	go test $(RACE) ./...
@@ -65,10 +65,13 @@ test: build ## Unit tests, race tests of our packages, the binary under every sh
 	go run ./e2e/backends/cmd/build etcd kube-apiserver kubectl
 	go test -tags e2e -count=1 -timeout 10m ./e2e/smoke
 
-e2e: browser victoria-metrics build ## End to end on real servers and in a browser (root, or unprivileged user namespaces)
+e2e: browser victoria-metrics build image ## End to end on real servers and in a browser (root, or unprivileged user namespaces)
 	go run ./e2e/backends/cmd/build
-	go test -tags e2e -count=1 -timeout 45m -p 1 ./e2e ./e2e/soak ./e2e/backends ./e2e/bench ./e2e/harness \
+	go test -tags e2e -count=1 -timeout 45m -p 1 ./e2e ./e2e/image ./e2e/soak ./e2e/backends ./e2e/bench ./e2e/harness \
 		./components/cardinalitylimiterprocessor/internal/page ./components/lokihintprocessor/internal/lokimodel ./components/lokihintprocessor/cmd/lokihint
+
+e2e-image: image ## Only what `make e2e` says of the image: its content, that it runs, that two checkouts make the same one
+	go test -tags e2e -count=1 -timeout 10m ./e2e/image
 
 # Said before the build, not half an hour later; e2e/browser looks for the same names.
 .PHONY: browser

@@ -20,6 +20,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -79,7 +80,7 @@ func flags(f *flag.FlagSet) *options {
 
 func run(o *options) error {
 	if o.name == "" || o.out == "" || len(o.layers) == 0 {
-		return fmt.Errorf("-name, -out and -layer are needed")
+		return errors.New("-name, -out and -layer are needed")
 	}
 	if o.gzip < 0 || o.gzip > 9 {
 		return fmt.Errorf("-gzip must be 0 to 9, got %d", o.gzip)

@@ -94,7 +94,7 @@ func TestImageHasTheProfilesByteForByte(t *testing.T) {
 	}
 	for name, f := range i.files {
 		h := f.header
-		assert.True(t, h.ModTime.Unix() == 0, "%s: time %s", name, h.ModTime)
+		assert.Zero(t, h.ModTime.Unix(), name)
 		if name == "var/lib/sluice/" {
 			assert.Equal(t, []int64{uid, uid, 0o700}, []int64{int64(h.Uid), int64(h.Gid), h.Mode}, name)
 			continue
