@@ -43,7 +43,7 @@ func TestKubernetes(t *testing.T) {
 	t.Logf("ready after %s", time.Since(start).Round(100*time.Millisecond))
 
 	t.Run("calls itself what is pinned", func(t *testing.T) {
-		root, err := repoRoot()
+		root, err := RepoRoot()
 		require.NoError(t, err)
 		mod, err := os.ReadFile(filepath.Join(root, "e2e", "backends", "kubernetes", "go.mod"))
 		require.NoError(t, err)

@@ -42,7 +42,7 @@ func Binary(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	root, err := repoRoot()
+	root, err := RepoRoot()
 	if err != nil {
 		return "", err
 	}
@@ -189,9 +189,10 @@ func flock(f *os.File, how int) error {
 	}
 }
 
-// repoRoot walks up from the working directory, because a test binary built with -trimpath does not know where its
+// RepoRoot walks up from the working directory, because a test binary built with -trimpath does not know where its
 // source was.
-func repoRoot() (string, error) {
+// RepoRoot is the folder of this repository, found from the working directory: tests run in their package.
+func RepoRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", err

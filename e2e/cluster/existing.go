@@ -20,7 +20,7 @@ func mainOfExisting(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "sluice-existing-")
 	if err == nil {
 		defer os.RemoveAll(dir)
-		err = errors.Join(os.Setenv(workEnv, dir), backends.Build("kubectl", "jaeger", "loki", "prometheus", "targetallocator"), buildPrograms(dir))
+		err = errors.Join(os.Setenv(workEnv, dir), backends.Build("kubectl", "jaeger", "loki", "prometheus", "targetallocator"), fetchMonitorCRDs(), buildPrograms(dir))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "cluster:", err)

@@ -71,7 +71,7 @@ func (w *workplace) open() error {
 	if err := backends.Build(servers...); err != nil {
 		return err
 	}
-	return buildPrograms(w.dir)
+	return errors.Join(fetchMonitorCRDs(), buildPrograms(w.dir))
 }
 
 func (w *workplace) take() error {

@@ -1,0 +1,126 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sluice-otel/sluice/e2e/backends"
+)
+
+// SluiceImage is what the manifests run; `make image` writes it.
+const SluiceImage = "ghcr.io/sluice-otel/sluice:0.1.0"
+
+// Sluice is the distribution as the README's Kubernetes quickstart installs it, and the backends that it writes to.
+type Sluice struct {
+	*Cluster
+	*Backends
+}
+
+// tiers are the workloads that the quickstart makes.
+var tiers = [][2]string{
+	{"sluice", "deployment/sluice-targetallocator"}, {"sluice", "statefulset/sluice-sampling"}, {"sluice", "statefulset/sluice-gateway"},
+	{"sluice", "statefulset/sluice-scraper"}, {"sluice-agent", "daemonset/sluice-agent"},
+}
+
+var install sync.Mutex
+var installed *Sluice
+
+// StartSluice installs everything when the first test asks for it, and returns the same to every test.
+func StartSluice(tb testing.TB) *Sluice {
+	tb.Helper()
+	c := Start(tb)
+	install.Lock()
+	defer install.Unlock()
+	if installed != nil {
+		return installed
+	}
+	c.LoadImage(tb, SluiceImage, filepath.Join(repository(tb), "bin", "sluice-image.tar"))
+	c.LoadTargetAllocator(tb)
+	c.ApplyMonitorCRDs(tb)
+	s := &Sluice{c, c.DeployBackends(tb)}
+	start := time.Now()
+	tb.Log(c.shell(tb, quickstart(tb)))
+	for _, w := range tiers {
+		c.WaitRollout(tb, w[0], w[1], 4*time.Minute)
+	}
+	tb.Logf("Sluice is rolled out after %s", time.Since(start).Round(time.Second))
+	installed = s
+	return s
+}
+
+var quickstartBlock = regexp.MustCompile("(?ms)^## Kubernetes quickstart$.*?^```sh\n(.*?)^```$")
+
+// quickstart is the very commands of the README.
+func quickstart(tb testing.TB) string {
+	tb.Helper()
+	readme, err := os.ReadFile(filepath.Join(repository(tb), "README.md"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	m := quickstartBlock.FindSubmatch(readme)
+	if m == nil {
+		tb.Fatal("README.md has no block of commands below `## Kubernetes quickstart`")
+	}
+	return string(m[1])
+}
+
+// shell runs commands as a user would, in the repository, with the cluster's kubectl.
+func (c *Cluster) shell(tb testing.TB, commands string) string {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-euxc", commands)
+	cmd.Dir = repository(tb)
+	cmd.Env = []string{"PATH=" + filepath.Dir(c.kubectl) + ":" + os.Getenv("PATH"), "HOME=" + c.dir, "KUBECONFIG=" + c.Kubeconfig}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		tb.Fatalf("the README's commands: %v\n%s\n%s\n%s", err, out, c.describe("sluice"), c.describe("sluice-agent"))
+	}
+	return string(out)
+}
+
+func repository(tb testing.TB) string {
+	tb.Helper()
+	root, err := backends.RepoRoot()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return root
+}
+
+// ApplyMonitorCRDs makes the API server know ServiceMonitor and PodMonitor, as the version that the Target Allocator was built with has them.
+func (c *Cluster) ApplyMonitorCRDs(tb testing.TB) {
+	tb.Helper()
+	for _, kind := range []string{"servicemonitors", "podmonitors"} {
+		c.Kubectl(tb, "apply", "--server-side", "-f", filepath.Join(os.Getenv(crdsEnv), "monitoring.coreos.com_"+kind+".yaml"))
+		c.Kubectl(tb, "wait", "--for=condition=Established", "--timeout=60s", "crd/"+kind+".monitoring.coreos.com")
+	}
+}
+
+// crdsEnv is where those are.
+const crdsEnv = "SLUICE_CLUSTER_CRDS"
+
+// fetchMonitorCRDs finds them in the module that the Target Allocator is built with, while there is a network to get it from.
+func fetchMonitorCRDs() error {
+	root, err := backends.RepoRoot()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command("go", "mod", "download", "-json", "github.com/prometheus-operator/prometheus-operator")
+	cmd.Dir = filepath.Join(root, "e2e", "backends", "targetallocator")
+	out, err := cmd.Output()
+	var module struct{ Dir, Error string }
+	if err := errors.Join(err, json.Unmarshal(out, &module)); err != nil {
+		return fmt.Errorf("CRDs of monitors: %w %s", err, module.Error)
+	}
+	return os.Setenv(crdsEnv, filepath.Join(module.Dir, "example", "prometheus-operator-crd"))
+}
