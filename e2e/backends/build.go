@@ -189,9 +189,8 @@ func flock(f *os.File, how int) error {
 	}
 }
 
-// RepoRoot walks up from the working directory, because a test binary built with -trimpath does not know where its
-// source was.
-// RepoRoot is the folder of this repository, found from the working directory: tests run in their package.
+// RepoRoot is the folder of this repository. It walks up from the working directory, because a test binary built with -trimpath does not
+// know where its source was.
 func RepoRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
