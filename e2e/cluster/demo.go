@@ -29,6 +29,7 @@ type DemoOptions struct {
 	TracesPerSecond float64
 	Environment     string // deployment.environment.name of its spans; production when empty
 	Endpoint        string // where the spans go; port 4318 of the node when empty
+	Nameless        bool   // its spans do not say which pod they are of
 	Labels          map[string]string
 	Annotations     map[string]string // of the pods
 }
@@ -54,7 +55,11 @@ func (o DemoOptions) deployment(namespace, name string) object {
 	for k, v := range o.Labels {
 		labels[k] = v
 	}
-	environment, endpoint := cmp.Or(o.Environment, "production"), cmp.Or(o.Endpoint, "http://$(HOST_IP):4318")
+	endpoint := cmp.Or(o.Endpoint, "http://$(HOST_IP):4318")
+	attributes := "deployment.environment.name=" + cmp.Or(o.Environment, "production")
+	if !o.Nameless {
+		attributes += ",k8s.pod.uid=$(POD_UID)"
+	}
 	field := func(name, path string) object {
 		return object{"name": name, "valueFrom": object{"fieldRef": object{"fieldPath": path}}}
 	}
@@ -71,10 +76,11 @@ func (o DemoOptions) deployment(namespace, name string) object {
 						"name": "demo", "image": DemoImage, "ports": []object{{"name": "http", "containerPort": 8080}},
 						"env": []object{
 							field("POD_NAME", "metadata.name"),
+							field("POD_UID", "metadata.uid"),
 							field("HOST_IP", "status.hostIP"),
 							{"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": endpoint},
 							{"name": "OTEL_SERVICE_NAME", "value": name},
-							{"name": "OTEL_RESOURCE_ATTRIBUTES", "value": "deployment.environment.name=" + environment},
+							{"name": "OTEL_RESOURCE_ATTRIBUTES", "value": attributes},
 							{"name": "DEMO_LINES_PER_SECOND", "value": fmt.Sprint(o.LinesPerSecond)},
 							{"name": "DEMO_TRACES_PER_SECOND", "value": fmt.Sprint(o.TracesPerSecond)},
 						},
@@ -127,6 +133,20 @@ func (d *Demo) Traces(tb testing.TB, pod string) []DemoTrace {
 	var traces []DemoTrace
 	d.ask(tb, pod, http.MethodGet, "/traces", &traces)
 	return traces
+}
+
+// DemoScrapes are the scrapes of a pod's path /scraped. Each had the same value in all of its samples, the scrape's number from 1.
+type DemoScrapes struct {
+	Served       int
+	Acknowledged []int // those that the scraper has given away
+}
+
+// Scrapes asks a pod.
+func (d *Demo) Scrapes(tb testing.TB, pod string) DemoScrapes {
+	tb.Helper()
+	var scrapes DemoScrapes
+	d.ask(tb, pod, http.MethodGet, "/scraped/acknowledged", &scrapes)
+	return scrapes
 }
 
 // Write makes a pod write n lines, and returns what it has written then.

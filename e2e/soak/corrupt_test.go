@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-otel/sluice/e2e/scraped"
 )
 
 // What a queue's folder is called.
@@ -51,8 +53,8 @@ func TestCorruptQueue(t *testing.T) {
 		if y.Signal == pushedSamples || y.Signal == scrapedSamples {
 			// An item is a request of the one application that pushes, or a scrape. Damage may hit what says how many items there were:
 			// then no more is known than how many records are gone, and some of them said only what was delivered.
-			assert.GreaterOrEqual(t, y.Lost, items*pageSeries, "%s: of the items that are gone", y.Signal)
-			assert.LessOrEqual(t, y.Lost, records*pageSeries, "%s: if every record that is gone was an item", y.Signal)
+			assert.GreaterOrEqual(t, y.Lost, items*scraped.Series, "%s: of the items that are gone", y.Signal)
+			assert.LessOrEqual(t, y.Lost, records*scraped.Series, "%s: if every record that is gone was an item", y.Signal)
 		}
 	}
 	assert.Positive(t, lost, "nothing was hit, so nothing is proven")

@@ -3,8 +3,6 @@ package soak
 import (
 	"bytes"
 	"math/rand/v2"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -70,36 +68,6 @@ func TestReport(t *testing.T) {
 
 A note.
 `, b.String())
-}
-
-// The next request of the same connection acknowledges a scrape; a new connection says nothing about an old one.
-func TestPageIsAcknowledgedByTheNextScrape(t *testing.T) {
-	p := &page{unsure: map[int]string{}, last: map[string]int{}}
-	scrape := func(from string) int {
-		r := httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody)
-		r.RemoteAddr = from
-		w := httptest.NewRecorder()
-		p.ServeHTTP(w, r)
-		return w.Code
-	}
-	numbers := func() map[int]bool {
-		n := map[int]bool{}
-		for k := range p.acknowledged() {
-			n[k.number] = true
-		}
-		return n
-	}
-	scrape("a")
-	assert.Empty(t, numbers())
-	scrape("a")
-	assert.Equal(t, map[int]bool{1: true}, numbers())
-	scrape("b") // a was killed
-	scrape("b")
-	assert.Equal(t, map[int]bool{1: true, 3: true}, numbers())
-	assert.Equal(t, 4*pageSeries, p.written())
-	p.close()
-	assert.Equal(t, http.StatusServiceUnavailable, scrape("b"))
-	assert.Equal(t, map[int]bool{1: true, 3: true}, numbers())
 }
 
 func TestDamage(t *testing.T) {

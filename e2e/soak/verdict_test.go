@@ -18,6 +18,7 @@ import (
 
 	"github.com/sluice-otel/sluice/e2e/harness"
 	"github.com/sluice-otel/sluice/e2e/podlogs"
+	"github.com/sluice-otel/sluice/e2e/scraped"
 )
 
 // Names of the signals.
@@ -50,12 +51,12 @@ func (r *rig) signals() []signal {
 			return int(sum[0].Value)
 		}, func() Tally {
 			y := Count(w.pushedAndTaken(), r.inPrometheus("soak_pushed_total"), key.String)
-			y.Written = w.pushed * pageSeries
+			y.Written = w.pushed * scraped.Series
 			return y
 		}},
-		{scrapedSamples, true, func() int { return len(w.page.acknowledged()) }, func() int { return len(r.inVictoria("soak_scraped_total")) }, func() Tally {
-			y := Count(w.page.acknowledged(), r.inVictoria("soak_scraped_total"), key.String)
-			y.Written = w.page.written()
+		{scrapedSamples, true, func() int { return len(w.scrapedAndTaken()) }, func() int { return len(r.inVictoria("soak_scraped_total")) }, func() Tally {
+			y := Count(w.scrapedAndTaken(), r.inVictoria("soak_scraped_total"), key.String)
+			y.Written = w.page.Served() * scraped.Series
 			return y
 		}},
 	}
@@ -164,7 +165,7 @@ func (r *rig) settle() *Report {
 		require.NoError(r.t, r.networks[name].Heal())
 	}
 	require.NoError(r.t, r.writers.stop())
-	r.writers.page.close()
+	r.writers.page.Close()
 	require.NoError(r.t, r.writers.fleet.Finish())
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()

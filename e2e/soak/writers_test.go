@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/http"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -20,13 +21,14 @@ import (
 
 	"github.com/sluice-otel/sluice/e2e/harness"
 	"github.com/sluice-otel/sluice/e2e/podlogs"
+	"github.com/sluice-otel/sluice/e2e/scraped"
 )
 
 // How much is written. The machine that the gate runs on has two cores, and the rig starts twelve processes.
 const (
 	linesPerSecond  = 200
 	tracesPerSecond = 20 // of three spans
-	pushesPerSecond = 2  // of pageSeries samples
+	pushesPerSecond = 2  // of scraped.Series samples
 	services        = 6  // each with an SDK of its own, which exports every five seconds
 )
 
@@ -37,7 +39,7 @@ type writers struct {
 	fleet   *podlogs.Fleet
 	tracers [services]*sdktrace.TracerProvider
 	spans   [services]*harness.Acknowledged
-	page    *page
+	page    *scraped.Page
 
 	mu           sync.Mutex
 	spansEnded   int
@@ -60,12 +62,30 @@ func newFleet(t *testing.T, seed uint64) (*podlogs.Fleet, map[string]string) {
 	return fleet, map[string]string{"POD_LOGS_DIR": o.PodsDir, "DOCKER_LOGS_DIR": o.DockerDir}
 }
 
-func servePageOn(t *testing.T, ip string) (p *page, port string) {
+// key is a sample: the writer's number, which is a label, and the value, which is a sequence number.
+type key struct{ writer, number int }
+
+func (k key) String() string { return fmt.Sprintf("writer %d, value %d", k.writer, k.number) }
+
+// scrapedAndTaken are the samples that a scraper has given away.
+func (w *writers) scrapedAndTaken() map[key]struct{} {
+	taken := map[key]struct{}{}
+	for _, n := range w.page.Acknowledged() {
+		for i := range scraped.Series {
+			taken[key{i, n}] = struct{}{}
+		}
+	}
+	return taken
+}
+
+func servePageOn(t *testing.T, ip string) (p *scraped.Page, port string) {
 	t.Helper()
 	lis, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
 	require.NoError(t, err)
-	p = servePage(lis)
-	t.Cleanup(func() { _ = p.answers.Close() })
+	p = scraped.New("soak_scraped_total")
+	answers := &http.Server{Handler: p}
+	go func() { _ = answers.Serve(lis) }()
+	t.Cleanup(func() { _ = answers.Close() })
 	_, port, err = net.SplitHostPort(lis.Addr().String())
 	require.NoError(t, err)
 	return p, port
@@ -151,7 +171,7 @@ func (w *writers) push(client *harness.Client) {
 	w.pushed++
 	n := w.pushed
 	w.mu.Unlock()
-	samples := make([]harness.Sample, pageSeries)
+	samples := make([]harness.Sample, scraped.Series)
 	now := time.Now()
 	for i := range samples {
 		samples[i] = harness.Sample{

@@ -1,5 +1,6 @@
 // Command demo is a small application whose telemetry can be counted from outside: it writes numbered lines to stdout, sends spans with the
-// OpenTelemetry SDK for Go, configured by the SDK's own variables, and serves metrics. What it has made so far is at /counts and /traces.
+// OpenTelemetry SDK for Go, configured by the SDK's own variables, and serves metrics. What it has made so far is at /counts and /traces. Who scrapes
+// /scraped gets other values each time, and /scraped/acknowledged says which of them somebody has.
 //
 //	POD_NAME                 in lines and counts
 //	DEMO_LINES_PER_SECOND    0: lines only when asked for, by POST /lines?n=…

@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"strconv"
+
+	"github.com/sluice-otel/sluice/e2e/scraped"
 )
 
 // atOnce is how much one request may ask for.
@@ -75,6 +77,11 @@ func newPage(w *writer, t *tracer) http.Handler {
 			t.make(class)
 		}
 		answer(rw, count(w, t))
+	})
+	samples := scraped.New("demo_scraped_total")
+	mux.Handle("GET /scraped", samples)
+	mux.HandleFunc("GET /scraped/acknowledged", func(rw http.ResponseWriter, _ *http.Request) {
+		answer(rw, map[string]any{"served": samples.Served(), "acknowledged": samples.Acknowledged()})
 	})
 	mux.HandleFunc("GET /metrics", func(rw http.ResponseWriter, _ *http.Request) { metrics(rw, count(w, t)) })
 	return mux
