@@ -4,8 +4,6 @@ package e2e
 
 import (
 	"fmt"
-	"hash/fnv"
-	"math"
 	"math/rand/v2"
 	"time"
 
@@ -111,18 +109,10 @@ func (t trace) decide(environment string) string {
 		return policyErrors
 	case last.Sub(first) >= time.Second:
 		return policySlow
-	case environment != "production" && share(t.id) <= 0.50:
+	case environment != "production" && harness.SamplingShare(t.id) <= 0.50:
 		return policyNonProduction
-	case share(t.id) <= 0.10:
+	case harness.SamplingShare(t.id) <= 0.10:
 		return policyRest
 	}
 	return policyNone
-}
-
-// share places a trace between 0 and 1, as every replica does: FNV-1a over the salt and the trace ID.
-func share(id pcommon.TraceID) float64 {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte("sluice"))
-	_, _ = h.Write(id[:])
-	return float64(h.Sum64()) / math.MaxUint64
 }
