@@ -63,7 +63,7 @@ func readLine(text string) (id lineID, last bool, err error) {
 func (s *Sluice) storedLines(t *testing.T, namespace string, from time.Time) (lines map[lineID]int, last map[string]int) {
 	t.Helper()
 	lines, last = map[lineID]int{}, map[string]int{}
-	for _, l := range s.Loki.AllLines(t, `{k8s_namespace_name="`+namespace+`", k8s_container_name="demo"}`, from) {
+	for _, l := range s.Loki.AllLines(t, `{k8s_namespace_name="`+namespace+`", k8s_container_name="demo"} | log_iostream="stdout"`, from) {
 		id, end, err := readLine(l.Line)
 		require.NoError(t, err, "in %s of %s", l.Metadata["k8s_pod_name"], l.Time)
 		lines[id]++

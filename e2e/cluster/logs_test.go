@@ -23,7 +23,7 @@ import (
 
 // pod is what the API server says of one.
 type pod struct {
-	Metadata struct{ Name, Namespace, UID, CreationTimestamp string }
+	Metadata struct{ Name, Namespace, UID, CreationTimestamp, DeletionTimestamp string }
 	Spec     struct{ NodeName string }
 	Status   struct {
 		ContainerStatuses []struct {
