@@ -44,7 +44,7 @@ func existing(kubeconfig string) (*Cluster, error) {
 	return c, nil
 }
 
-func (c *Cluster) loadExisting(tb testing.TB, name, archive string) {
+func loadExisting(tb testing.TB, name, archive string) {
 	tb.Helper()
 	load := strings.Fields(os.Getenv(LoadEnv))
 	if len(load) == 0 {

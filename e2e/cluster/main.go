@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -95,15 +94,4 @@ func (w *workplace) close() {
 		fmt.Fprintln(os.Stderr, "cluster: left behind:", err)
 	}
 	w.lock.Close()
-}
-
-// buildPrograms builds our own small programs that run in pods, into dir/bin.
-func buildPrograms(dir string) error {
-	const pkg = "github.com/sluice-otel/sluice/e2e/cluster/"
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(dir, "bin")+"/", pkg+"pause", pkg+"demo")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w\n%s", err, out)
-	}
-	return nil
 }
