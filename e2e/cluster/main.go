@@ -51,6 +51,17 @@ type workplace struct {
 }
 
 func (w *workplace) open() error {
+	if err := w.claim(); err != nil {
+		return err
+	}
+	if err := backends.Build(servers...); err != nil {
+		return err
+	}
+	return buildPrograms(w.dir)
+}
+
+// claim makes the two, after it has removed those of killed runs.
+func (w *workplace) claim() error {
 	old, err := filepath.Glob(filepath.Join(os.TempDir(), work+"*"))
 	if err != nil {
 		return err
@@ -64,13 +75,7 @@ func (w *workplace) open() error {
 	if w.dir, err = os.MkdirTemp("", work); err != nil {
 		return err
 	}
-	if err := errors.Join(w.take(), os.Setenv(workEnv, w.dir), makeCgroup(filepath.Base(w.dir))); err != nil {
-		return err
-	}
-	if err := backends.Build(servers...); err != nil {
-		return err
-	}
-	return buildPrograms(w.dir)
+	return errors.Join(w.take(), os.Setenv(workEnv, w.dir), makeCgroup(filepath.Base(w.dir)))
 }
 
 func (w *workplace) take() error {
