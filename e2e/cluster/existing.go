@@ -19,7 +19,7 @@ const LoadEnv = "SLUICE_CLUSTER_LOAD"
 func mainOfExisting(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "sluice-existing-")
 	if err == nil {
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }()
 		err = errors.Join(os.Setenv(workEnv, dir), backends.Build("kubectl", "jaeger", "loki", "prometheus", "targetallocator"), buildPrograms(dir))
 	}
 	if err != nil {

@@ -28,8 +28,8 @@ func (c *Cluster) LoadProgram(tb testing.TB, name, program string) {
 	if err != nil {
 		tb.Fatalf("image %s: %v: %s", name, err, out)
 	}
-	defer os.Remove(archive)
 	c.LoadImage(tb, name, archive)
+	_ = os.Remove(archive) // for the room; all of the folder goes away at the end
 }
 
 // LoadSluice loads what `make image` has written, and returns the image's name.

@@ -37,9 +37,9 @@ func Main(m *testing.M) int {
 	}
 	var w workplace
 	return netns.Machine{
-		Before: func() error { return w.open() },
+		Before: w.open,
 		SetUp:  func() error { return ground{os.Getenv(workEnv)}.lay() },
-		After:  func() { w.close() },
+		After:  w.close,
 	}.Main(m)
 }
 

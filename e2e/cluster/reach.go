@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"regexp"
+	"strconv"
 	"testing"
 	"time"
 
@@ -20,7 +21,7 @@ func (c *Cluster) Service(tb testing.TB, namespace, name string, port int) strin
 	if net.ParseIP(ip) == nil {
 		tb.Fatalf("service %s/%s has no address of its own: %q", namespace, name, ip)
 	}
-	return "http://" + net.JoinHostPort(ip, fmt.Sprint(port))
+	return "http://" + net.JoinHostPort(ip, strconv.Itoa(port))
 }
 
 // Pod is the address of a pod's port for tests: http://host:port.
@@ -33,7 +34,7 @@ func (c *Cluster) Pod(tb testing.TB, namespace, name string, port int) string {
 	if net.ParseIP(ip) == nil {
 		tb.Fatalf("pod %s/%s has no address: %q", namespace, name, ip)
 	}
-	return "http://" + net.JoinHostPort(ip, fmt.Sprint(port))
+	return "http://" + net.JoinHostPort(ip, strconv.Itoa(port))
 }
 
 var forwarding = regexp.MustCompile(`(?m)^Forwarding from (127\.0\.0\.1:\d+) `)

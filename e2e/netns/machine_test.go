@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,7 +19,7 @@ import (
 // playMachine is TestMain of a test binary that has a machine.
 func playMachine(scenario string) int {
 	o := Machine{
-		SetUp: func() error { return os.Setenv("SET_UP_BY", fmt.Sprint(os.Getpid())) },
+		SetUp: func() error { return os.Setenv("SET_UP_BY", strconv.Itoa(os.Getpid())) },
 		After: func() { fmt.Println("after") },
 	}
 	switch scenario {
