@@ -22,7 +22,7 @@ RACE := $(if $(shell command -v $(or $(CC),gcc)),-race)
 ##@ Use
 .PHONY: help run build image
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 run: build ## Build, then watch the local profile enrich bundled pod logs, spans and metrics (Ctrl-C stops)
 	@go build -o bin/replay ./configs/local/replay
@@ -56,7 +56,7 @@ IMAGE_LABELS = -label org.opencontainers.image.title=Sluice -label org.openconta
 	-label org.opencontainers.image.documentation=https://github.com/sluice-otel/sluice\#image
 
 ##@ Prove
-.PHONY: test e2e e2e-image fuzz bench soak check lint
+.PHONY: test e2e e2e-image e2e-cluster fuzz bench soak check lint
 test: build ## Unit tests, race tests of our packages, the binary under every shipped profile (needs no root)
 	go vet ./...
 	go test $(RACE) ./...
@@ -72,6 +72,18 @@ e2e: browser victoria-metrics build image ## End to end on real servers and in a
 
 e2e-image: image ## Only what `make e2e` says of the image: its content, that it runs, that two checkouts make the same one
 	go test -tags e2e -count=1 -timeout 10m ./e2e/image
+
+e2e-cluster: node image ## The whole thing in a Kubernetes that the tests boot (root), or in yours: e2e/cluster/README.md
+	go run ./e2e/backends/cmd/build $(if $(SLUICE_CLUSTER_KUBECONFIG),jaeger kubectl loki prometheus targetallocator,-all)
+	go test -tags e2e -count=1 -timeout 30m -v ./e2e/cluster
+
+# What a node is made of; a cluster of one's own brings it along.
+.PHONY: node
+node:
+	@missing=; for program in containerd ctr runc conntrack iptables ip; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+		[ -e /usr/lib/cni/portmap ] || [ -e /opt/cni/bin/portmap ] || missing="$$missing portmap"; \
+		[ -z "$$missing" ] || [ -n "$(SLUICE_CLUSTER_KUBECONFIG)" ] || { echo "not there:$$missing, which a node of Kubernetes needs: apt-get install --no-install-recommends" \
+		'containerd runc containernetworking-plugins conntrack iptables iproute2 (and stop the service of containerd)'; exit 1; }
 
 # Said before the build, not half an hour later; e2e/browser looks for the same names.
 .PHONY: browser

@@ -29,7 +29,7 @@ const loopback = "127.0.0.1"
 type Kubernetes struct {
 	URL             string // https://127.0.0.1:…, or on the address of StartKubernetesOn
 	CAFile          string // PEM
-	AuditLog        string // one JSON event per line; see Forbidden
+	AuditLog        Audit
 	AdminKubeconfig string // file; group system:masters, which RBAC never refuses
 
 	APIServer *proc.Process
@@ -68,7 +68,7 @@ func startKubernetesIn(tb testing.TB, dir string, ca *pki, address string, flags
 		dir:             dir,
 		URL:             fmt.Sprintf("https://%s:%d", address, ports[0]),
 		CAFile:          filepath.Join(dir, "ca.crt"),
-		AuditLog:        filepath.Join(dir, "audit.log"),
+		AuditLog:        Audit(filepath.Join(dir, "audit.log")),
 		AdminKubeconfig: filepath.Join(dir, "admin.kubeconfig"),
 		kubectl:         binary(tb, "kubectl"),
 		ca:              ca,
@@ -89,7 +89,7 @@ func startKubernetesIn(tb testing.TB, dir string, ca *pki, address string, flags
 	k.APIServer = proc.Start(tb, proc.Cmd{
 		Name: "kube-apiserver", Path: apiserver, Dir: dir,
 		Args: slices.Concat(apiserverArgs(ca, address, ports[0], etcdURL),
-			[]string{"--audit-policy-file=" + policy, "--audit-log-path=" + k.AuditLog}, flags),
+			[]string{"--audit-policy-file=" + policy, "--audit-log-path=" + string(k.AuditLog)}, flags),
 		// Nothing of it is needed any more: no waiting for clients that still watch.
 		Grace: 2 * time.Second,
 	})

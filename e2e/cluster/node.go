@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -195,6 +194,3 @@ func binary(tb testing.TB, name string) string {
 	}
 	return path
 }
-
-// hostPort joins what is mostly the node's address and a port.
-func hostPort(host string, port int) string { return net.JoinHostPort(host, fmt.Sprint(port)) }

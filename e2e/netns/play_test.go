@@ -19,6 +19,9 @@ func (f tests) Run() int { return f() }
 
 // play is TestMain of the test binary that a scenario describes.
 func play(name string) int {
+	if scenario, ok := strings.CutPrefix(name, "machine: "); ok {
+		return playMachine(scenario)
+	}
 	var before func() error
 	end := tests(func() int { return 7 })
 	switch name {
