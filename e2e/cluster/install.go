@@ -97,10 +97,11 @@ func repository(tb testing.TB) string {
 	return root
 }
 
-// ApplyMonitorCRDs makes the API server know ServiceMonitor and PodMonitor, as the version that the Target Allocator was built with has them.
+// ApplyMonitorCRDs makes the API server know ServiceMonitor, PodMonitor and their like, which come with the Prometheus Operator; here in the version
+// that the Target Allocator was built with.
 func (c *Cluster) ApplyMonitorCRDs(tb testing.TB) {
 	tb.Helper()
-	for _, kind := range []string{"servicemonitors", "podmonitors"} {
+	for _, kind := range []string{"servicemonitors", "podmonitors", "probes", "scrapeconfigs"} {
 		c.Kubectl(tb, "apply", "--server-side", "-f", filepath.Join(os.Getenv(crdsEnv), "monitoring.coreos.com_"+kind+".yaml"))
 		c.Kubectl(tb, "wait", "--for=condition=Established", "--timeout=60s", "crd/"+kind+".monitoring.coreos.com")
 	}
