@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -184,6 +185,40 @@ func TestKubeletCanBeVerified(t *testing.T) {
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	assert.Equal(t, http.StatusUnauthorized, resp.StatusCode, "but it wants to know who asks")
+}
+
+// What kubeletstats and the cAdvisor job read: the kubelet knows what each pod uses, its network too.
+func TestKubeletCountsWhatPodsUse(t *testing.T) {
+	c := Start(t)
+	if !c.Own() {
+		t.Skip("NOT TESTED: what runs on another cluster's nodes is not known")
+	}
+	proc.Eventually(t, time.Minute, func() error {
+		var summary struct {
+			Pods []struct {
+				PodRef  struct{ Name, Namespace string }
+				Network *struct{ RxBytes int }
+				Memory  *struct{ WorkingSetBytes int }
+				CPU     *struct{ UsageCoreNanoSeconds int }
+			}
+		}
+		text := c.Kubectl(t, "get", "--raw", "/api/v1/nodes/"+NodeName+"/proxy/stats/summary")
+		require.NoError(t, json.Unmarshal([]byte(text), &summary))
+		for _, p := range summary.Pods {
+			if strings.HasPrefix(p.PodRef.Name, "coredns-") && p.Network != nil && p.Network.RxBytes > 0 &&
+				p.Memory != nil && p.Memory.WorkingSetBytes > 0 && p.CPU != nil && p.CPU.UsageCoreNanoSeconds > 0 {
+				return nil
+			}
+		}
+		return fmt.Errorf("coredns is not among them, or uses nothing: %+v", summary)
+	})
+	page := c.Kubectl(t, "get", "--raw", "/api/v1/nodes/"+NodeName+"/proxy/metrics/cadvisor")
+	for _, series := range []string{
+		`container_memory_working_set_bytes\{container="coredns",`, `container_cpu_usage_seconds_total\{container="coredns",`,
+		`container_network_receive_bytes_total\{container="",[^}]*pod="coredns-`,
+	} {
+		assert.Regexp(t, series, page)
+	}
 }
 
 func TestPodSecurityIsEnforced(t *testing.T) {

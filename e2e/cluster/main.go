@@ -62,6 +62,15 @@ func (w *workplace) open() error {
 
 // claim makes the two, after it has removed those of killed runs.
 func (w *workplace) claim() error {
+	// One at a time: a folder that was just made and is not locked yet looks like one that was left.
+	all, err := os.Open(os.TempDir())
+	if err != nil {
+		return err
+	}
+	defer all.Close()
+	if err := syscall.Flock(int(all.Fd()), syscall.LOCK_EX); err != nil {
+		return err
+	}
 	old, err := filepath.Glob(filepath.Join(os.TempDir(), work+"*"))
 	if err != nil {
 		return err

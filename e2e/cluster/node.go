@@ -14,11 +14,13 @@ import (
 	"github.com/sluice-otel/sluice/e2e/proc"
 )
 
+// LogMaxSize is how large a container's log file gets before the kubelet turns it: small, so that a test sees it turned. A package may set
+// another before the first Start.
+var LogMaxSize = "256Ki"
+
 const (
 	// NodeName is the only node's.
 	NodeName = "node-1"
-	// LogMaxSize is how large a container's log file gets before the kubelet turns it: small, so that a test sees it turned.
-	LogMaxSize = "256Ki"
 
 	containerdSocket = "/run/containerd/containerd.sock"
 	pauseImage       = "sluice.test/pause:1"

@@ -29,6 +29,11 @@ func playMachine(scenario string) int {
 		o.SetUp = func() error { return errors.New("no disk here") }
 	}
 	return o.run(tests(func() int {
+		self, err := os.Readlink("/proc/self")
+		if err != nil || self != strconv.Itoa(os.Getpid()) {
+			fmt.Println("/proc is another machine's:", self, err)
+			return 4
+		}
 		fmt.Printf("inside=%t, set up by process %s, child of %d\n", Inside(), os.Getenv("SET_UP_BY"), os.Getppid())
 		// As a container's shim does, the first leaves its parent, and keeps the output; the second is one to take in.
 		cmd := exec.Command("sh", "-c", "setsid sleep 1000 & setsid true &")
