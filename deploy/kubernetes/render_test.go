@@ -127,17 +127,25 @@ type source struct {
 // rendered is what `kubectl apply -k` would send.
 type rendered []object
 
-// render runs kustomize on a shipped variant, on a folder of this one, or on an absolute path.
+// texts are what is shipped, rendered once: kustomize takes a while.
+var texts = map[string]string{}
+
+// render runs kustomize on a shipped variant, or on a folder.
 func render(t *testing.T, dir string) rendered {
 	t.Helper()
-	if dir == "components" {
-		dir = overlay(t, `
+	if !slices.Contains(shipped, dir) {
+		return decode(t, kustomize(t, dir))
+	}
+	if _, ok := texts[dir]; !ok {
+		path := filepath.Join("overlays", dir)
+		if dir == "components" {
+			path = overlay(t, `
 resources: [HERE/overlays/lgtm]
 components: [HERE/components/per-node, HERE/components/docker-logs]`)
-	} else if slices.Contains(shipped, dir) {
-		dir = filepath.Join("overlays", dir)
+		}
+		texts[dir] = kustomize(t, path)
 	}
-	return decode(t, kustomize(t, dir))
+	return decode(t, texts[dir])
 }
 
 // overlay writes a kustomization as a user would, outside of this folder, which it calls HERE.
