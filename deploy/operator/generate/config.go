@@ -28,7 +28,7 @@ func forOperator(tier string, config *yaml.Node) error {
 	emptyMaps(config)
 	order(config)
 	if tier == "scraper" {
-		return allocator(config)
+		return allocatorConfig(config)
 	}
 	return nil
 }
@@ -87,7 +87,7 @@ func emptyMaps(n *yaml.Node) {
 	}
 }
 
-func allocator(config *yaml.Node) error {
+func allocatorConfig(config *yaml.Node) error {
 	receivers := get(config, "receivers")
 	list := get(config, "service", "pipelines", "metrics", "receivers")
 	for _, name := range allocatorReceivers {

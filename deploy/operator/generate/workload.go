@@ -15,9 +15,10 @@ type workload struct {
 	doc  *yaml.Node
 }
 
-// findWorkload looks for it among the files of a tier.
+// findWorkload looks for it among the files of a tier, and gives its image the tag that deploy/kubernetes/base says.
 func findWorkload(root, tier string) (*workload, error) {
-	paths, err := filepath.Glob(filepath.Join(root, "deploy", "kubernetes", "tiers", tier, "*.yaml"))
+	dir := filepath.Join(root, "deploy", "kubernetes")
+	paths, err := filepath.Glob(filepath.Join(dir, "tiers", tier, "*.yaml"))
 	if err != nil {
 		return nil, err
 	}
@@ -27,15 +28,46 @@ func findWorkload(root, tier string) (*workload, error) {
 			return nil, err
 		}
 		for _, doc := range docs {
-			if kind := get(doc, "kind"); kind != nil && slices.Contains([]string{"DaemonSet", "StatefulSet"}, kind.Value) {
-				return &workload{tier, doc}, nil
+			if kind := get(doc, "kind"); kind != nil && slices.Contains([]string{"DaemonSet", "StatefulSet", "Deployment"}, kind.Value) {
+				w := &workload{tier, doc}
+				return w, w.tag(filepath.Join(dir, "base", "kustomization.yaml"))
 			}
 		}
 	}
-	return nil, fmt.Errorf("no DaemonSet and no StatefulSet in deploy/kubernetes/tiers/%s", tier)
+	return nil, fmt.Errorf("no DaemonSet, StatefulSet or Deployment in deploy/kubernetes/tiers/%s", tier)
+}
+
+func (w *workload) pod() *yaml.Node { return get(w.doc, "spec", "template", "spec") }
+
+func (w *workload) container() *yaml.Node { return get(w.pod(), "containers").Content[0] }
+
+func (w *workload) tag(kustomization string) error {
+	docs, err := documents(kustomization)
+	if err != nil {
+		return err
+	}
+	image := get(w.container(), "image")
+	for _, i := range get(docs[0], "images").Content {
+		if get(i, "name").Value == image.Value {
+			image.Value += ":" + get(i, "newTag").Value
+			return nil
+		}
+	}
+	return fmt.Errorf("%s has no tag for %s", kustomization, image.Value)
 }
 
 func (w *workload) mode() string { return strings.ToLower(get(w.doc, "kind").Value) }
+
+// labels are the pods' except those that the operator has values of its own for.
+func (w *workload) labels() *yaml.Node {
+	labels := mapping("app.kubernetes.io/name", "sluice")
+	for key, value := range pairs(get(w.doc, "spec", "template", "metadata", "labels")) {
+		if key.Value != "app.kubernetes.io/component" {
+			set(labels, key.Value, value)
+		}
+	}
+	return labels
+}
 
 // Where fields of a workload are in an OpenTelemetryCollector. A field that is in none of these tables is an error: nobody is to believe
 // that it works here, too.
@@ -49,84 +81,91 @@ var (
 		"nodeSelector": "nodeSelector", "dnsPolicy": "dnsPolicy", "hostNetwork": "hostNetwork",
 	}
 	containerFields = map[string]string{
-		"image": "image", "imagePullPolicy": "imagePullPolicy", "resources": "resources", "securityContext": "securityContext",
+		"image": "image", "imagePullPolicy": "imagePullPolicy", "resources": "resources", "securityContext": "securityContext", "envFrom": "envFrom",
 	}
 	probeFields = []string{"initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold", "terminationGracePeriodSeconds"}
 
 	// What the operator does in a way of its own, or not at all: README.md says so.
 	notOurs = []string{
-		"selector", "template", "updateStrategy", "podManagementPolicy", "minReadySeconds", "revisionHistoryLimit", // of the workload
-		"automountServiceAccountToken", "enableServiceLinks", "containers", "volumes", // of the pod
-		"name", "args", "command", "env", "envFrom", "ports", "volumeMounts", "startupProbe", "readinessProbe", "livenessProbe", // of the container
-		"terminationMessagePolicy",
+		"minReadySeconds", "enableServiceLinks", "strategy", "serviceName", "podManagementPolicy",
+	}
+	// What is dealt with elsewhere in this file.
+	elsewhere = []string{
+		"selector", "template", "updateStrategy", // of the workload
+		"containers", "volumes", // of the pod
+		"name", "args", "env", "ports", "volumeMounts", "startupProbe", "readinessProbe", "livenessProbe", // of the container
 	}
 )
 
-// spec makes the fields of an OpenTelemetryCollector other than its configuration.
-func (w *workload) spec(variables map[string]string) (*yaml.Node, error) {
-	pod := get(w.doc, "spec", "template", "spec")
-	containers := get(pod, "containers")
-	if containers == nil || len(containers.Content) != 1 {
-		return nil, fmt.Errorf("%s: one container is expected", w.tier)
-	}
-	container := containers.Content[0]
-	out := mapping("mode", w.mode())
+// common makes the fields that the operator's kinds have in common.
+func (w *workload) common(variables map[string]string) (*yaml.Node, error) {
+	out := mapping()
 	for _, part := range []struct {
 		from   *yaml.Node
 		fields map[string]string
-	}{{get(w.doc, "spec"), specFields}, {pod, podFields}, {container, containerFields}} {
+	}{{get(w.doc, "spec"), specFields}, {w.pod(), podFields}, {w.container(), containerFields}} {
 		for key, value := range pairs(part.from) {
 			if to, ok := part.fields[key.Value]; ok {
 				set(out, to, value)
-			} else if !slices.Contains(notOurs, key.Value) {
-				return nil, fmt.Errorf("%s: what is %s in an OpenTelemetryCollector?", w.tier, key.Value)
+			} else if !slices.Contains(notOurs, key.Value) && !slices.Contains(elsewhere, key.Value) {
+				return nil, fmt.Errorf("%s: what is %s in the operator's kinds?", w.tier, key.Value)
 			}
 		}
 	}
 	w.spread(get(out, "topologySpreadConstraints"))
-	if w.mode() == "daemonset" {
-		set(out, "daemonSetUpdateStrategy", get(w.doc, "spec", "updateStrategy"))
-	}
-	env, err := w.env(container, variables)
+	env, err := w.env(variables)
+	set(out, "env", env)
+	set(out, "podAnnotations", get(w.doc, "spec", "template", "metadata", "annotations"))
+	return out, err
+}
+
+// spec makes the fields of an OpenTelemetryCollector other than its configuration.
+func (w *workload) spec(variables map[string]string) (*yaml.Node, error) {
+	common, err := w.common(variables)
 	if err != nil {
 		return nil, err
 	}
-	set(out, "env", env)
-	if ports := hostPorts(container); len(ports.Content) > 0 {
-		set(out, "ports", ports)
+	out := mapping("mode", w.mode())
+	merge(out, common)
+	if w.mode() == "daemonset" {
+		set(out, "daemonSetUpdateStrategy", get(w.doc, "spec", "updateStrategy"))
 	}
-	mounts, volumes := w.volumes(container, pod)
+	set(out, "ports", w.ports())
+	mounts, volumes := w.volumes()
 	set(out, "volumeMounts", mounts)
-	if len(volumes.Content) > 0 {
-		set(out, "volumes", volumes)
-	}
+	set(out, "volumes", volumes)
 	for _, name := range []string{"startupProbe", "readinessProbe", "livenessProbe"} {
-		set(out, name, probe(get(container, name)))
-	}
-	if annotations := get(w.doc, "spec", "template", "metadata", "annotations"); annotations != nil {
-		set(out, "podAnnotations", annotations)
+		set(out, name, probe(get(w.container(), name)))
 	}
 	return out, nil
 }
 
-// spread makes the rules that keep replicas apart select the operator's pods: it labels them by the CR.
+// spread makes the rules that keep replicas apart select the operator's pods, which it labels by the resource.
 func (w *workload) spread(constraints *yaml.Node) {
 	if constraints == nil {
 		return
 	}
 	for _, c := range constraints.Content {
-		set(c, "labelSelector", mapping("matchLabels", mapping("app.kubernetes.io/instance", namespaces[w.tier]+".sluice-"+w.tier)))
+		set(c, "labelSelector", mapping("matchLabels", mapping("app.kubernetes.io/instance", w.instance())))
 	}
 }
 
+// instance is the value of the label app.kubernetes.io/instance.
+func (w *workload) instance() string {
+	if w.tier == "targetallocator" {
+		return "sluice." + targetAllocator
+	}
+	return namespaces[w.tier] + ".sluice-" + w.tier
+}
+
 // env is the workload's, with the values that are other ones here, and then the rest of the variables.
-func (w *workload) env(container *yaml.Node, variables map[string]string) (*yaml.Node, error) {
+func (w *workload) env(variables map[string]string) (*yaml.Node, error) {
 	list := &yaml.Node{Kind: yaml.SequenceNode}
 	left := map[string]string{}
 	for name, value := range variables {
 		left[name] = value
 	}
-	if env := get(container, "env"); env != nil {
+	if env := get(w.container(), "env"); env != nil {
 		for _, v := range env.Content {
 			name := get(v, "name").Value
 			if slices.Contains(operatorReads, name) {
@@ -148,25 +187,37 @@ func (w *workload) env(container *yaml.Node, variables map[string]string) (*yaml
 	return list, nil
 }
 
-// hostPorts are those that the operator cannot know from the configuration.
-func hostPorts(container *yaml.Node) *yaml.Node {
+// ports are the workload's under its names, which network policies use. The operator adds those of metrics and health_check.
+func (w *workload) ports() *yaml.Node {
+	all := get(w.container(), "ports")
+	if all == nil {
+		return nil
+	}
 	list := &yaml.Node{Kind: yaml.SequenceNode}
-	if ports := get(container, "ports"); ports != nil {
-		for _, port := range ports.Content {
+	for _, port := range all.Content {
+		if name := get(port, "name"); name.Value != "metrics" && name.Value != "health" {
 			number := get(port, "containerPort")
-			if host := get(port, "hostPort"); host != nil {
-				list.Content = append(list.Content, mapping("name", get(port, "name"), "port", number, "targetPort", number, "hostPort", host, "protocol", "TCP"))
-			}
+			p := mapping("name", name, "port", number, "targetPort", number, "protocol", "TCP")
+			set(p, "hostPort", get(port, "hostPort"))
+			p.Style = yaml.FlowStyle
+			list.Content = append(list.Content, p)
 		}
+	}
+	return orNil(list)
+}
+
+func orNil(list *yaml.Node) *yaml.Node {
+	if len(list.Content) == 0 {
+		return nil
 	}
 	return list
 }
 
 // volumes are the workload's without the ConfigMaps of its configuration, which is in the CR.
-func (w *workload) volumes(container, pod *yaml.Node) (mounts, volumes *yaml.Node) {
+func (w *workload) volumes() (mounts, volumes *yaml.Node) {
 	configuration := map[string]bool{}
 	volumes = &yaml.Node{Kind: yaml.SequenceNode}
-	if all := get(pod, "volumes"); all != nil {
+	if all := get(w.pod(), "volumes"); all != nil {
 		for _, volume := range all.Content {
 			if isConfiguration(volume) {
 				configuration[get(volume, "name").Value] = true
@@ -176,12 +227,12 @@ func (w *workload) volumes(container, pod *yaml.Node) (mounts, volumes *yaml.Nod
 		}
 	}
 	mounts = &yaml.Node{Kind: yaml.SequenceNode}
-	for _, mount := range get(container, "volumeMounts").Content {
+	for _, mount := range get(w.container(), "volumeMounts").Content {
 		if !configuration[get(mount, "name").Value] {
 			mounts.Content = append(mounts.Content, mount)
 		}
 	}
-	return mounts, volumes
+	return mounts, orNil(volumes)
 }
 
 // isConfiguration: nothing but configuration comes from ConfigMaps.
