@@ -43,7 +43,7 @@ func StartOperator(tb testing.TB, k *Kubernetes, args ...string) *Operator {
 	dir := tb.TempDir()
 	ports := proc.FreePorts(tb, 2)
 	account := k.ServiceAccount(tb, operatorNamespace, "controller-manager")
-	for _, name := range []string{"role.yaml", "role_binding.yaml"} {
+	for _, name := range []string{"role.yaml", "role_binding.yaml", "auth_proxy_role.yaml", "auth_proxy_role_binding.yaml"} {
 		rbac, err := os.ReadFile(filepath.Join(source, "config", "rbac", name))
 		must(tb, err)
 		k.Apply(tb, strings.ReplaceAll(string(rbac), "namespace: system", "namespace: "+operatorNamespace))

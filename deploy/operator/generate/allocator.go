@@ -31,6 +31,12 @@ func allocatorResource(root string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The operator adds a GOMEMLIMIT of its own after this one, and the last one counts.
+	env := get(spec, "env")
+	env.Content = slices.DeleteFunc(env.Content, func(v *yaml.Node) bool { return get(v, "name").Value == "GOMEMLIMIT" })
+	if len(env.Content) == 0 {
+		drop(spec, "env")
+	}
 	docs, err := documents(filepath.Join(root, "deploy", "kubernetes", "tiers", "targetallocator", "targetallocator.yaml"))
 	if err != nil {
 		return nil, err

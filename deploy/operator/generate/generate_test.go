@@ -52,7 +52,9 @@ func TestConfigurationsAreThoseOfTheFiles(t *testing.T) {
 			decode(t, filepath.Join(root, "configs", name+".yaml"), &content)
 			require.NoError(t, merged.Merge(confmap.NewFromStringMap(content)))
 		}
-		var cr struct{ Spec struct{ Config map[string]any } }
+		var cr struct {
+			Spec struct{ Config map[string]any }
+		}
 		decode(t, filepath.Join(root, "deploy", "operator", file), &cr)
 		have := differences("", merged.ToStringMap(), cr.Spec.Config)
 		assert.Equal(t, slices.Concat(want, []string{
