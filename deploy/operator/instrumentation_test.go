@@ -16,9 +16,7 @@ import (
 )
 
 // Whatever language a pod is in, its SDK is told the same: the node's agent at the port of the protocol, samplers, propagators, UIDs.
-func TestPodsAreInstrumented(t *testing.T) {
-	r := start(t, "--enable-go-instrumentation=true")
-	r.Namespace(t, "sluice")
+func (r *rig) testInstrumentation(t *testing.T) {
 	r.Namespace(t, "shop")
 	r.apply(t, "instrumentation")
 	r.Kubectl(t, replicaSet, "apply", "-f", "-")

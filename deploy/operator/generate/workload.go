@@ -15,7 +15,7 @@ type workload struct {
 	doc  *yaml.Node
 }
 
-// findWorkload looks for it among the files of a tier, and gives its image the tag that deploy/kubernetes/base says.
+// findWorkload looks for it among the files of a tier, and gives its image the tag that deploy/kubernetes/transformers says.
 func findWorkload(root, tier string) (*workload, error) {
 	dir := filepath.Join(root, "deploy", "kubernetes")
 	paths, err := filepath.Glob(filepath.Join(dir, "tiers", tier, "*.yaml"))
@@ -30,7 +30,7 @@ func findWorkload(root, tier string) (*workload, error) {
 		for _, doc := range docs {
 			if kind := get(doc, "kind"); kind != nil && slices.Contains([]string{"DaemonSet", "StatefulSet", "Deployment"}, kind.Value) {
 				w := &workload{tier, doc}
-				return w, w.tag(filepath.Join(dir, "base", "kustomization.yaml"))
+				return w, w.tag(filepath.Join(dir, "transformers", "images.yaml"))
 			}
 		}
 	}
@@ -41,19 +41,19 @@ func (w *workload) pod() *yaml.Node { return get(w.doc, "spec", "template", "spe
 
 func (w *workload) container() *yaml.Node { return get(w.pod(), "containers").Content[0] }
 
-func (w *workload) tag(kustomization string) error {
-	docs, err := documents(kustomization)
+func (w *workload) tag(images string) error {
+	docs, err := documents(images)
 	if err != nil {
 		return err
 	}
 	image := get(w.container(), "image")
-	for _, i := range get(docs[0], "images").Content {
-		if get(i, "name").Value == image.Value {
+	for _, doc := range docs {
+		if i := get(doc, "imageTag"); i != nil && get(i, "name").Value == image.Value {
 			image.Value += ":" + get(i, "newTag").Value
 			return nil
 		}
 	}
-	return fmt.Errorf("%s has no tag for %s", kustomization, image.Value)
+	return fmt.Errorf("%s has no tag for %s", images, image.Value)
 }
 
 func (w *workload) mode() string { return strings.ToLower(get(w.doc, "kind").Value) }
