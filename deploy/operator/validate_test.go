@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -139,8 +140,8 @@ func TestReplicasAndWhatMustEqualThem(t *testing.T) {
 	for _, overlay := range overlays {
 		crs := collectors(t, overlay)
 		value := func(tier, name string) string { return environment(t, overlay, crs[tier])[name] }
-		assert.Equal(t, fmt.Sprint(*crs["sampling"].Spec.Replicas), value("gateway", "SAMPLING_REPLICAS"), overlay)
-		assert.Equal(t, fmt.Sprint(*crs["scraper"].Spec.Replicas), value("scraper", "SCRAPE_SHARDS"), overlay)
+		assert.Equal(t, strconv.Itoa(*crs["sampling"].Spec.Replicas), value("gateway", "SAMPLING_REPLICAS"), overlay)
+		assert.Equal(t, strconv.Itoa(*crs["scraper"].Spec.Replicas), value("scraper", "SCRAPE_SHARDS"), overlay)
 		assert.Nil(t, crs["gateway"].Spec.Replicas, "%s: the HorizontalPodAutoscaler's", overlay)
 		for tier, r := range crs {
 			assert.NotContains(t, environment(t, overlay, r), "METRICS_PORT", "%s/%s: the operator reads it", overlay, tier)
