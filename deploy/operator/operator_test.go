@@ -42,6 +42,7 @@ func TestOperator(t *testing.T) {
 	r := &rig{k, backends.StartOperator(t, k, "--enable-go-instrumentation=true")}
 	t.Run("makes the tiers", r.testTiers)
 	t.Run("scales gateways", r.testScaling)
+	t.Run("is told replicas once", r.testReplicas)
 	t.Run("refuses mistakes", r.testMistakes)
 	t.Run("forgets telemetry with a variable as port", r.testTelemetry)
 	t.Run("instruments pods", r.testInstrumentation)
@@ -167,6 +168,41 @@ func (r *rig) testScaling(t *testing.T) {
 	assert.InDelta(t, 3, at(cr, "spec", "replicas"), 0)
 	assert.Contains(t, at(cr, "status", "scale", "selector"), "app.kubernetes.io/instance=sluice.sluice-gateway")
 	replicas(3)
+}
+
+// A kustomization that changes replicas and names ../transformers need not say the number twice.
+func (r *rig) testReplicas(t *testing.T) {
+	dir := t.TempDir()
+	from, err := filepath.EvalSymlinks(dir)
+	require.NoError(t, err)
+	to, err := filepath.Rel(from, filepath.Join(harness.Root(t), "deploy", "operator"))
+	require.NoError(t, err)
+	patch := func(tier string, replicas int) object {
+		return object{
+			"target": object{"kind": "OpenTelemetryCollector", "name": "sluice-" + tier},
+			"patch":  fmt.Sprintf("- {op: replace, path: /spec/replicas, value: %d}", replicas),
+		}
+	}
+	kustomization, err := json.Marshal(object{
+		"resources": []string{to + "/overlays/lgtm"}, "transformers": []string{to + "/transformers"}, "patches": []object{patch("sampling", 5), patch("scraper", 7)},
+	})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), kustomization, 0o600))
+	env := map[string]map[string]string{}
+	decoder := yaml.NewDecoder(strings.NewReader(r.Kubectl(t, "", "kustomize", dir)))
+	for {
+		var cr resource
+		if decoder.Decode(&cr) != nil {
+			break
+		}
+		values := map[string]string{}
+		for _, v := range cr.Spec.Env {
+			values[v.Name] = v.Value
+		}
+		env[cr.Metadata.Name+cr.Spec.Mode] = values
+	}
+	assert.Equal(t, "5", env["sluice-gatewaystatefulset"]["SAMPLING_REPLICAS"])
+	assert.Equal(t, "7", env["sluice-scraperstatefulset"]["SCRAPE_SHARDS"])
 }
 
 // A mistake is refused: by the CRDs' schema, or by the operator.

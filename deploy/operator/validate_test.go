@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -148,4 +149,22 @@ func TestReplicasAndWhatMustEqualThem(t *testing.T) {
 			assert.NotContains(t, environment(t, overlay, r), "SCRAPE_RECEIVERS", "%s/%s: the operator reads it", overlay, tier)
 		}
 	}
+}
+
+// The allocator's image is the operator's release.
+func TestVersionsAgree(t *testing.T) {
+	root := harness.Root(t)
+	read := func(path string) string {
+		t.Helper()
+		content, err := os.ReadFile(filepath.Join(root, path))
+		require.NoError(t, err)
+		return string(content)
+	}
+	pinned := regexp.MustCompile(`github.com/open-telemetry/opentelemetry-operator v(\S+)`)
+	operator := pinned.FindStringSubmatch(read("e2e/backends/operator/go.mod"))
+	allocator := pinned.FindStringSubmatch(read("e2e/backends/targetallocator/go.mod"))
+	require.NotNil(t, operator)
+	require.NotNil(t, allocator)
+	assert.Equal(t, operator[1], allocator[1])
+	assert.Contains(t, read("deploy/operator/base/targetallocator.yaml"), "/target-allocator:"+operator[1]+"\n")
 }
