@@ -36,10 +36,11 @@ test: build ## Unit tests, race tests of our packages, the binary under every sh
 	go -C e2e/bench/loki vet . && go -C e2e/bench/loki test .
 	go run ./e2e/backends/cmd/build etcd kube-apiserver kubectl
 	go test -tags e2e -count=1 -timeout 10m ./e2e/smoke
+	go test -tags e2e -count=1 -timeout 10m -short ./deploy/kubernetes
 
 e2e: browser victoria-metrics build ## End to end on real servers and in a browser (root, or unprivileged user namespaces)
 	go run ./e2e/backends/cmd/build
-	go test -tags e2e -count=1 -timeout 45m -p 1 ./e2e ./e2e/soak ./e2e/backends ./e2e/bench ./e2e/harness ./deploy/operator \
+	go test -tags e2e -count=1 -timeout 45m -p 1 ./e2e ./e2e/soak ./e2e/backends ./e2e/bench ./e2e/harness ./deploy/kubernetes ./deploy/operator \
 		./components/cardinalitylimiterprocessor/internal/page ./components/lokihintprocessor/internal/lokimodel ./components/lokihintprocessor/cmd/lokihint
 
 # Said before the build, not half an hour later; e2e/browser looks for the same names.
