@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"testing"
 	"time"
 
@@ -24,7 +25,8 @@ type VictoriaMetrics struct {
 	http http.Client
 }
 
-// StoredSeries is a series with every sample that is stored, duplicates too, in the order of time.
+// StoredSeries is a series with every sample that is stored, duplicates too, in the order of time. What is no number is left out: it is
+// what a scraper writes when a target is gone.
 type StoredSeries struct {
 	Metric     map[string]string
 	Values     []float64
@@ -80,11 +82,35 @@ func (v *VictoriaMetrics) Export(tb testing.TB, selector string) []StoredSeries 
 		}
 		var all []StoredSeries
 		for line := range bytes.Lines(body) {
-			var s StoredSeries
-			must(tb, json.Unmarshal(line, &s))
+			s, err := parseExport(line)
+			if err != nil {
+				tb.Fatalf("VictoriaMetrics exports %q: %v", line, err)
+			}
 			all = append(all, s)
 		}
 		return all
 	}
 	return nil
+}
+
+// values finds the samples of an exported line. It is not in a label: quotes are escaped there. NaN among them is no JSON.
+var values = regexp.MustCompile(`"values":\[[^\]]*\]`)
+
+func parseExport(line []byte) (StoredSeries, error) {
+	line = values.ReplaceAllFunc(line, func(v []byte) []byte { return bytes.ReplaceAll(v, []byte("NaN"), []byte("null")) })
+	var raw struct {
+		Metric     map[string]string
+		Values     []*float64
+		Timestamps []int64
+	}
+	if err := json.Unmarshal(line, &raw); err != nil {
+		return StoredSeries{}, err
+	}
+	s := StoredSeries{Metric: raw.Metric}
+	for i, v := range raw.Values {
+		if v != nil {
+			s.Values, s.Timestamps = append(s.Values, *v), append(s.Timestamps, raw.Timestamps[i])
+		}
+	}
+	return s, nil
 }
