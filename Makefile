@@ -14,7 +14,8 @@ VERSION := $(shell sed -n 's/^  version: //p' builder-config.yaml)
 BUILD_FLAGS := -trimpath -buildvcs=false -tags grpcnotrace -ldflags='-s -w'
 TOOLS := .tools
 
-GENERATED := distro ':(glob)components/**/generated_*' ':(glob)components/**/documentation.md'
+GENERATED := distro ':(glob)components/**/generated_*' ':(glob)components/**/documentation.md' \
+	deploy/operator/base/agent.yaml deploy/operator/base/targetallocator.yaml ':(glob)deploy/operator/overlays/*/[gs]*.yaml'
 
 # The race detector links with a C compiler; without one the tests still run.
 RACE := $(if $(shell command -v $(or $(CC),gcc)),-race)
@@ -68,7 +69,7 @@ test: build ## Unit tests, race tests of our packages, the binary under every sh
 
 e2e: browser victoria-metrics build image ## End to end on real servers and in a browser (root, or unprivileged user namespaces)
 	go run ./e2e/backends/cmd/build
-	go test -tags e2e -count=1 -timeout 45m -p 1 ./e2e ./e2e/image ./e2e/soak ./e2e/backends ./e2e/bench ./e2e/harness ./deploy/kubernetes \
+	go test -tags e2e -count=1 -timeout 45m -p 1 ./e2e ./e2e/image ./e2e/soak ./e2e/backends ./e2e/bench ./e2e/harness ./deploy/kubernetes ./deploy/operator \
 		./components/cardinalitylimiterprocessor/internal/page ./components/lokihintprocessor/internal/lokimodel ./components/lokihintprocessor/cmd/lokihint
 
 e2e-image: image ## Only what `make e2e` says of the image: its content, that it runs, that two checkouts make the same one
@@ -130,7 +131,7 @@ soak: build victoria-metrics ## What takes hours: 50 rounds of every kill, an ou
 	$(MAKE) fuzz FUZZTIME=10m
 
 check: generate lint ## Nothing generated has drifted, modules are tidy, code is formatted and linted
-	@git diff --exit-code --stat -- $(GENERATED) || { echo 'generated files differ from builder-config.yaml or metadata.yaml: run `make generate` and commit the result'; exit 1; }
+	@git diff --exit-code --stat -- $(GENERATED) || { echo 'generated files differ from builder-config.yaml, metadata.yaml, configs or deploy/kubernetes: run `make generate` and commit the result'; exit 1; }
 	@test -z "$$(git status --porcelain -- $(GENERATED))" || { echo 'generated files are not committed: run `make generate` and commit the result'; exit 1; }
 	@for m in . .ci/tools/* deploy/image e2e/backends/*/ e2e/bench/*/; do if [ -f "$$m/go.mod" ]; then go -C "$$m" mod tidy -diff || { echo "$$m/go.mod is not tidy: run \`go -C $$m mod tidy\` and commit the result"; exit 1; }; fi; done
 
@@ -142,10 +143,11 @@ lint: $(TOOLS)/golangci-lint ## Format check and linters (.golangci.yaml)
 
 ##@ Change
 .PHONY: generate fmt clean
-generate: $(TOOLS)/builder $(TOOLS)/mdatagen ## Write distro/ from builder-config.yaml, and what components generate from metadata.yaml
+generate: $(TOOLS)/builder $(TOOLS)/mdatagen ## Write distro/ from builder-config.yaml, deploy/operator from configs/, and what components generate from metadata.yaml
 	PATH="$(CURDIR)/$(TOOLS):$$PATH" go generate ./components/...
 	$(TOOLS)/builder --config builder-config.yaml --skip-compilation --skip-strict-versioning=false
 	gofmt -w distro
+	go run ./deploy/operator/generate
 
 fmt: $(TOOLS)/golangci-lint ## Format the code
 	$(TOOLS)/golangci-lint fmt

@@ -141,18 +141,25 @@ func apiserverArgs(ca *pki, address string, port int, etcdURL string) []string {
 // Kubectl runs kubectl as admin and returns what it printed. An error fails the test with kubectl's own words.
 func (k *Kubernetes) Kubectl(tb testing.TB, stdin string, args ...string) string {
 	tb.Helper()
+	stdout, _, err := k.TryKubectl(stdin, args...)
+	must(tb, err)
+	return stdout
+}
+
+// TryKubectl is Kubectl for a call that may fail.
+func (k *Kubernetes) TryKubectl(stdin string, args ...string) (stdout, stderr string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, k.kubectl, args...)
 	// HOME is where it caches discovery.
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + k.dir, "KUBECONFIG=" + k.AdminKubeconfig}
 	cmd.Stdin = strings.NewReader(stdin)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		tb.Fatalf("kubectl %q: %v\n%s", args, err, stderr.Bytes())
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err = cmd.Run(); err != nil {
+		err = fmt.Errorf("kubectl %q: %w\n%s", args, err, errs.Bytes())
 	}
-	return stdout.String()
+	return out.String(), errs.String(), err
 }
 
 // Apply applies YAML manifests on the server's side.
