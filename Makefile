@@ -36,9 +36,12 @@ test: build ## Unit tests, race tests of our packages, the binary under every sh
 	go run ./e2e/backends/cmd/build etcd kube-apiserver kubectl
 	go test -tags e2e -count=1 -timeout 10m ./e2e/smoke
 
+# How many tests of ./e2e run at a time: they mostly wait. The soak rig and the benchmarks measure, and stay alone.
+E2E_LANES ?= 2
 e2e: browser victoria-metrics build ## End to end on real servers and in a browser (root, or unprivileged user namespaces)
 	go run ./e2e/backends/cmd/build
-	go test -tags e2e -count=1 -timeout 45m -p 1 ./e2e ./e2e/soak ./e2e/backends ./e2e/bench ./e2e/harness \
+	SLUICE_E2E_LANES=$(E2E_LANES) go test -tags e2e -count=1 -timeout 45m ./e2e
+	go test -tags e2e -count=1 -timeout 45m -p 1 ./e2e/soak ./e2e/backends ./e2e/bench ./e2e/harness \
 		./components/cardinalitylimiterprocessor/internal/page ./components/lokihintprocessor/internal/lokimodel ./components/lokihintprocessor/cmd/lokihint
 
 # Said before the build, not half an hour later; e2e/browser looks for the same names.
