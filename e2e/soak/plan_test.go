@@ -66,13 +66,14 @@ func TestPlanWithStops(t *testing.T) {
 	assert.Equal(t, plan, PlanWithStops(1, 50, time.Second, cast))
 	assert.NotEqual(t, plan, PlanWithStops(2, 50, time.Second, cast))
 	var kills []Round
-	stopped, last, apart := map[string]int{}, -1, 0
+	stopped, places, last, apart := map[string]int{}, map[int]bool{}, -1, 0
 	for i, r := range plan {
 		if !r.Stop {
 			kills = append(kills, r)
 			continue
 		}
 		stopped[r.Victim]++
+		places[i%5] = true
 		apart, last = max(apart, i-last), i
 		assert.Equal(t, Round{Victim: r.Victim, Stop: true, Before: r.Before, Down: r.Down}, r, "nothing else is wrong")
 		assert.Contains(t, r.String(), "SIGTERM of "+r.Victim)
@@ -80,6 +81,7 @@ func TestPlanWithStops(t *testing.T) {
 	assert.Equal(t, Plan(1, 50, time.Second, cast), kills)
 	assert.Equal(t, 13, stopped["a"]+stopped["b"]+stopped["c"])
 	assert.Len(t, stopped, 3)
+	assert.Greater(t, len(places), 2, "when is chance")
 	assert.LessOrEqual(t, apart, 9)
 	assert.Len(t, PlanWithStops(1, 2, time.Second, cast), 3, "the short form has one, too")
 }
