@@ -92,15 +92,19 @@ func (r *rig) lokiCount() int {
 // logs takes the files for the application's ledger: a line that is written is acknowledged, the file keeps it.
 func (r *rig) logs() Tally {
 	type id struct{ container, stream, number int }
+	written, stored := map[id]struct{}{}, map[id]int{}
 	name := func(i id) string {
 		e, err := r.writers.fleet.Entry(i.container, i.stream, i.number)
 		if err != nil {
 			return err.Error()
 		}
-		return fmt.Sprintf("container %d (%s) %s record %d, written %s, at %s", i.container, r.writers.fleet.Container(i.container).Runtime,
-			podlogs.Streams[i.stream], i.number, e.Written.Format("15:04:05.000"), e.Begin)
+		var copies []int
+		for n := i.number - 3; n <= i.number+3; n++ {
+			copies = append(copies, stored[id{i.container, i.stream, n}])
+		}
+		return fmt.Sprintf("container %d (%s) %s record %d, written %s, at %s; copies from three before to three after it: %v", i.container,
+			r.writers.fleet.Container(i.container).Runtime, podlogs.Streams[i.stream], i.number, e.Written.Format("15:04:05.000"), e.Begin, copies)
 	}
-	written, stored := map[id]struct{}{}, map[id]int{}
 	for c, counts := range r.writers.fleet.Counts() {
 		for s, n := range counts {
 			for i := range n {
