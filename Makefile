@@ -67,9 +67,13 @@ test: build ## Unit tests, race tests of our packages, the binary under every sh
 	go test -tags e2e -count=1 -timeout 10m ./e2e/smoke
 	go test -tags e2e -count=1 -timeout 10m -short ./deploy/kubernetes
 
+# How many tests of ./e2e run at a time: they mostly wait. The soak rig and the benchmarks measure, and stay alone.
+E2E_LANES ?= 2
 e2e: browser victoria-metrics build image ## End to end on real servers and in a browser (root, or unprivileged user namespaces)
 	go run ./e2e/backends/cmd/build
-	go test -tags e2e -count=1 -timeout 45m -p 1 ./e2e ./e2e/image ./e2e/soak ./e2e/backends ./e2e/bench ./e2e/harness ./deploy/kubernetes ./deploy/operator \
+	SLUICE_E2E_LANES=$(E2E_LANES) go test -tags e2e -count=1 -timeout 45m ./e2e
+	@mkdir -p .work && rm -f .work/soak-short*
+	SLUICE_SOAK_REPORT=$(CURDIR)/.work/soak-short.md go test -tags e2e -count=1 -timeout 45m -p 1 ./e2e/image ./e2e/soak ./e2e/backends ./e2e/bench ./e2e/harness ./deploy/kubernetes ./deploy/operator \
 		./components/cardinalitylimiterprocessor/internal/page ./components/lokihintprocessor/internal/lokimodel ./components/lokihintprocessor/cmd/lokihint
 
 e2e-image: image ## Only what `make e2e` says of the image: its content, that it runs, that two checkouts make the same one
@@ -122,11 +126,12 @@ bench: build ## Side by side with upstream: in process, as a whole process, at r
 	go run ./e2e/bench -limiter $(LIMITER_ARGS)
 	go run ./e2e/bench -loki $(LOKI_ARGS)
 
-soak: build victoria-metrics ## What takes hours: 50 rounds of every kill, an outage of 10 minutes, 10 minutes of every fuzz target
+soak: build victoria-metrics ## What takes hours: 50 rounds of every kill, an outage of 10 minutes, samplers beside upstream's, 10 minutes of every fuzz target
 	go run ./e2e/backends/cmd/build
 	@mkdir -p .work && rm -f .work/soak.md
 	SLUICE_SOAK_FULL=1 go test -tags e2e -count=1 -timeout 3h -v ./e2e/soak
 	SLUICE_SOAK_FULL=1 go test -tags e2e -count=1 -timeout 1h -run TestSampler -v ./e2e
+	SLUICE_COMPARE=2m go test -tags e2e -count=1 -timeout 1h -run '^TestSampling(Compare|Cost)$$' -v ./e2e
 	SLUICE_SOAK_ROUNDS=50 go test -tags e2e -count=1 -timeout 4h -run TestContainerLog -v ./e2e
 	$(MAKE) fuzz FUZZTIME=10m
 

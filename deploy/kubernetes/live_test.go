@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -120,8 +119,10 @@ func TestTheTargetAllocatorGivesTargetsAway(t *testing.T) {
 	getJSON(t, a.URL+"/scrape_configs", &none)
 	assert.Empty(t, none)
 
+	crds, err := backends.MonitorCRDs()
+	require.NoError(t, err)
 	for _, kind := range []string{"servicemonitors", "podmonitors", "probes", "scrapeconfigs"} {
-		k.ApplyFile(t, crd(t, kind))
+		k.ApplyFile(t, filepath.Join(crds, "monitoring.coreos.com_"+kind+".yaml"))
 		proc.Eventually(t, 30*time.Second, func() error {
 			out, err := kubectl(t, k, "", "get", kind+".monitoring.coreos.com")
 			if err != nil {
@@ -190,8 +191,10 @@ func TestTheTargetAllocatorGivesTargetsAway(t *testing.T) {
 
 	// Nothing that it asks for is missing but the secret, and nothing that it may do is more than it does.
 	const user = "system:serviceaccount:sluice:sluice-targetallocator"
-	assert.Equal(t, []string{user + " get secrets"}, k.Forbidden(t))
-	assert.ElementsMatch(t, granted(t, "tiers/targetallocator/rbac.yaml"), used(t, k, user))
+	assert.Equal(t, []string{user + " get secrets"}, k.AuditLog.Forbidden(t))
+	grants := backends.Grants(t, k.Kubectl(t, "", "get", "clusterroles,roles", "-n", "sluice", "-o", "json"), "sluice-targetallocator")
+	assert.Contains(t, grants, "watch servicemonitors.monitoring.coreos.com")
+	assert.Empty(t, k.AuditLog.Unused(t, user, grants))
 }
 
 // A Prometheus beside Sluice scrapes Sluice and what the scraper leaves to it.
@@ -241,7 +244,7 @@ func TestThePrometheusExample(t *testing.T) {
 		}
 		return nil
 	}, p.Process)
-	assert.Empty(t, k.Forbidden(t))
+	assert.Empty(t, k.AuditLog.Forbidden(t))
 
 	// What lgtm.yaml asks of Prometheus is in the example.
 	asks := strings.Join(strings.Fields(strings.ReplaceAll(read(t, "configs/backends/lgtm.yaml"), "\n#", "\n")), " ")
@@ -271,16 +274,6 @@ func collector(t *testing.T, k *backends.Kubernetes, namespace, component, name,
 		Namespace: namespace, Name: name, Node: node, IP: ip, Labels: w.Spec.Template.Metadata.Labels,
 		Containers: []backends.Container{{Name: c.Name, Ports: ports}},
 	})
-}
-
-// crd is a file of the Prometheus Operator's, of the version that the allocator was built with.
-func crd(t *testing.T, kind string) string {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/prometheus-operator/prometheus-operator")
-	cmd.Dir = root(t, "e2e/backends/targetallocator")
-	out, err := cmd.Output()
-	require.NoError(t, err)
-	return filepath.Join(strings.TrimSpace(string(out)), "example", "prometheus-operator-crd", "monitoring.coreos.com_"+kind+".yaml")
 }
 
 func getJSON(t *testing.T, url string, v any) {

@@ -3,7 +3,6 @@ package backends
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -123,13 +122,7 @@ func operatorSource(tb testing.TB) string {
 	tb.Helper()
 	s, err := find("operator")
 	must(tb, err)
-	root, err := repoRoot()
+	dir, err := sources(s.name, s.module)
 	must(tb, err)
-	b, err := newBuild(s, root)
-	must(tb, err)
-	out, err := b.goCmd("mod", "download", "-json", s.module).Output()
-	must(tb, err)
-	var module struct{ Dir string }
-	must(tb, json.Unmarshal(out, &module))
-	return module.Dir
+	return dir
 }

@@ -2,9 +2,7 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,9 +13,6 @@ import (
 
 	"github.com/sluice-otel/sluice/e2e/backends"
 )
-
-// SluiceImage is what the manifests run; `make image` writes it.
-const SluiceImage = "ghcr.io/sluice-otel/sluice:0.1.0"
 
 // Sluice is the distribution as the README's Kubernetes quickstart installs it, and the backends that it writes to.
 type Sluice struct {
@@ -43,7 +38,7 @@ func StartSluice(tb testing.TB) *Sluice {
 	if installed != nil {
 		return installed
 	}
-	c.LoadImage(tb, SluiceImage, filepath.Join(repository(tb), "bin", "sluice-image.tar"))
+	c.LoadSluice(tb)
 	c.LoadTargetAllocator(tb)
 	c.ApplyMonitorCRDs(tb)
 	s := &Sluice{c, c.DeployBackends(tb)}
@@ -110,18 +105,8 @@ func (c *Cluster) ApplyMonitorCRDs(tb testing.TB) {
 // crdsEnv is where those are.
 const crdsEnv = "SLUICE_CLUSTER_CRDS"
 
-// fetchMonitorCRDs finds them in the module that the Target Allocator is built with, while there is a network to get it from.
+// fetchMonitorCRDs finds them while there is a network to get them from.
 func fetchMonitorCRDs() error {
-	root, err := backends.RepoRoot()
-	if err != nil {
-		return err
-	}
-	cmd := exec.Command("go", "mod", "download", "-json", "github.com/prometheus-operator/prometheus-operator")
-	cmd.Dir = filepath.Join(root, "e2e", "backends", "targetallocator")
-	out, err := cmd.Output()
-	var module struct{ Dir, Error string }
-	if err := errors.Join(err, json.Unmarshal(out, &module)); err != nil {
-		return fmt.Errorf("CRDs of monitors: %w %s", err, module.Error)
-	}
-	return os.Setenv(crdsEnv, filepath.Join(module.Dir, "example", "prometheus-operator-crd"))
+	dir, err := backends.MonitorCRDs()
+	return errors.Join(err, os.Setenv(crdsEnv, dir))
 }

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/sluice-otel/sluice/e2e/backends"
 )
 
 // object is what an API server reads.
@@ -35,7 +37,7 @@ func (c *Cluster) LoadProgram(tb testing.TB, name, program string) {
 // LoadSluice loads what `make image` has written, and returns the image's name.
 func (c *Cluster) LoadSluice(tb testing.TB) string {
 	tb.Helper()
-	root, err := repoRoot()
+	root, err := backends.RepoRoot()
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -83,7 +85,7 @@ func (c *Cluster) LoadImage(tb testing.TB, name, archive string) {
 
 // buildPrograms builds what runs in pods and is ours, and the tool that makes images, into dir/bin.
 func buildPrograms(dir string) error {
-	root, err := repoRoot()
+	root, err := backends.RepoRoot()
 	if err != nil {
 		return err
 	}
@@ -100,12 +102,4 @@ func buildPrograms(dir string) error {
 		return err
 	}
 	return build(filepath.Join(root, "deploy", "image"), ".")
-}
-
-func repoRoot() (string, error) {
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
-	if err != nil {
-		return "", fmt.Errorf("go list -m: %w", err)
-	}
-	return strings.TrimSpace(string(out)), nil
 }

@@ -38,6 +38,8 @@ func play(name string) int {
 			<-c
 			return 9
 		}
+	case "lanes":
+		end = playLanes
 	case "forbidden":
 		if err := os.WriteFile("/proc/sys/user/max_net_namespaces", []byte("0"), 0o644); err != nil {
 			fmt.Println(err)
@@ -50,6 +52,9 @@ func play(name string) int {
 	default:
 		fmt.Println("no such scenario:", name)
 		return 2
+	}
+	if flagged("test.list") {
+		return run(end, before)
 	}
 	return run(tests(func() int {
 		fmt.Printf("inside=%t\n", Inside())
