@@ -3,10 +3,13 @@
 package kubernetes
 
 import (
+	"cmp"
 	"math"
+	"net"
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -71,6 +74,7 @@ func TestSelectorsTakeTheirOwnPods(t *testing.T) {
 				}
 			}
 			for _, selector := range selectors {
+				assert.True(t, strings.HasPrefix(o.Metadata.Name, "sluice-"+o.component()), "%s %s of %s", o.Kind, o.Metadata.Name, o.component())
 				for _, w := range all.workloads() {
 					got := w.Metadata.Namespace == o.Metadata.Namespace && selects(t, selector, w.Spec.Template.Metadata.Labels)
 					assert.Equal(t, w.component() == o.component(), got, "%s %s, pods of %s", o.Kind, o.Metadata.Name, w.Metadata.Name)
@@ -93,23 +97,35 @@ func TestSelectorsTakeTheirOwnPods(t *testing.T) {
 	})
 }
 
-// listens matches addresses that a profile listens on for others than itself: their port is the default of a variable.
-var listens = regexp.MustCompile(`\$\{env:[A-Z_]+_ENDPOINT:-0\.0\.0\.0:(\d+)\}`)
+// listens matches what a profile listens on; nothing else there has a default with a port.
+var listens = regexp.MustCompile(`\$\{env:([A-Z_]+):-([a-z0-9.]+:\d+)\}`)
+
+// addresses are all that a collector listens on.
+func (r rendered) addresses(t *testing.T, w object, c container) (all []string) {
+	t.Helper()
+	env := r.env(t, w.Metadata.Namespace, c)
+	for _, m := range listens.FindAllStringSubmatch(r.mounted(t, w, c)[r.configs(t, w, c)[0]], -1) {
+		all = append(all, cmp.Or(env[m[1]], m[2]))
+	}
+	return append(all, "0.0.0.0:"+cmp.Or(env["METRICS_PORT"], "8888"))
+}
 
 func TestPortsAreThoseOfTheProfiles(t *testing.T) {
 	each(t, func(t *testing.T, all rendered) {
 		named := map[string][]string{} // a workload's ports
+		taken := map[string]string{}   // a pod's
 		all.collectors(t, func(name string, w object, c container) {
 			var want, got []int
-			if c.Name == "otelcol" {
-				want = append(want, 8888)
-				for _, m := range listens.FindAllStringSubmatch(all.mounted(t, w, c)[w.component()+".yaml"], -1) {
-					port, err := strconv.Atoi(m[1])
+			for _, address := range all.addresses(t, w, c) {
+				host, port, err := net.SplitHostPort(address)
+				require.NoError(t, err, name)
+				assert.Empty(t, taken[w.Metadata.Name+port], "%s wants port %s", name, port)
+				taken[w.Metadata.Name+port] = name
+				if host == "0.0.0.0" {
+					n, err := strconv.Atoi(port)
 					require.NoError(t, err)
-					want = append(want, port)
+					want = append(want, n)
 				}
-			} else {
-				want = append(want, 8889) // moved away from the agent's
 			}
 			for _, p := range c.Ports {
 				got = append(got, p.ContainerPort)
