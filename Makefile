@@ -71,7 +71,7 @@ e2e: browser victoria-metrics build image ## End to end on real servers and in a
 		./components/cardinalitylimiterprocessor/internal/page ./components/lokihintprocessor/internal/lokimodel ./components/lokihintprocessor/cmd/lokihint
 
 e2e-image: image ## Only what `make e2e` says of the image: its content, that it runs, that two checkouts make the same one
-	go test -tags e2e -count=1 -timeout 10m ./e2e/image
+	go test -tags e2e -count=1 -timeout 20m ./e2e/image
 
 # Said before the build, not half an hour later; e2e/browser looks for the same names.
 .PHONY: browser
