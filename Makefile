@@ -77,7 +77,7 @@ e2e: browser victoria-metrics build image ## End to end on real servers and in a
 		./components/cardinalitylimiterprocessor/internal/page ./components/lokihintprocessor/internal/lokimodel ./components/lokihintprocessor/cmd/lokihint
 
 e2e-image: image ## Only what `make e2e` says of the image: its content, that it runs, that two checkouts make the same one
-	go test -tags e2e -count=1 -timeout 10m ./e2e/image
+	go test -tags e2e -count=1 -timeout 20m ./e2e/image
 
 e2e-cluster: node image ## The whole thing in a Kubernetes that the tests boot (root), or in yours: e2e/cluster/README.md
 	go run ./e2e/backends/cmd/build $(if $(SLUICE_CLUSTER_KUBECONFIG),jaeger kubectl loki prometheus targetallocator,-all)
