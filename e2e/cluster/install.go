@@ -22,12 +22,17 @@ type Sluice struct {
 
 // tiers are the workloads that the quickstart makes.
 var tiers = [][2]string{
-	{"sluice", "deployment/sluice-targetallocator"}, {"sluice", "statefulset/sluice-sampling"}, {"sluice", "statefulset/sluice-gateway"},
-	{"sluice", "statefulset/sluice-scraper"}, {"sluice-agent", "daemonset/sluice-agent"},
+	{"sluice", "deployment/sluice-targetallocator"},
+	{"sluice", "statefulset/sluice-sampling"},
+	{"sluice", "statefulset/sluice-gateway"},
+	{"sluice", "statefulset/sluice-scraper"},
+	{"sluice-agent", "daemonset/sluice-agent"},
 }
 
-var install sync.Mutex
-var installed *Sluice
+var (
+	install   sync.Mutex
+	installed *Sluice
+)
 
 // StartSluice installs everything when the first test asks for it, and returns the same to every test.
 func StartSluice(tb testing.TB) *Sluice {
