@@ -14,7 +14,8 @@ VERSION := $(shell sed -n 's/^  version: //p' builder-config.yaml)
 BUILD_FLAGS := -trimpath -buildvcs=false -tags grpcnotrace -ldflags='-s -w'
 TOOLS := .tools
 
-GENERATED := distro ':(glob)components/**/generated_*' ':(glob)components/**/documentation.md'
+GENERATED := distro ':(glob)components/**/generated_*' ':(glob)components/**/documentation.md' \
+	deploy/operator/base/agent.yaml deploy/operator/base/targetallocator.yaml ':(glob)deploy/operator/overlays/*/[gs]*.yaml'
 
 # The race detector links with a C compiler; without one the tests still run.
 RACE := $(if $(shell command -v $(or $(CC),gcc)),-race)
@@ -22,7 +23,7 @@ RACE := $(if $(shell command -v $(or $(CC),gcc)),-race)
 ##@ Use
 .PHONY: help run build image
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 run: build ## Build, then watch the local profile enrich bundled pod logs, spans and metrics (Ctrl-C stops)
 	@go build -o bin/replay ./configs/local/replay
@@ -56,7 +57,7 @@ IMAGE_LABELS = -label org.opencontainers.image.title=Sluice -label org.openconta
 	-label org.opencontainers.image.documentation=https://github.com/sluice-otel/sluice\#image
 
 ##@ Prove
-.PHONY: test e2e e2e-image fuzz bench soak check lint
+.PHONY: test e2e e2e-image e2e-cluster fuzz bench soak check lint
 test: build ## Unit tests, race tests of our packages, the binary under every shipped profile (needs no root)
 	go vet ./...
 	go test $(RACE) ./...
@@ -64,14 +65,31 @@ test: build ## Unit tests, race tests of our packages, the binary under every sh
 	go -C deploy/image vet ./... && go -C deploy/image test ./...
 	go run ./e2e/backends/cmd/build etcd kube-apiserver kubectl
 	go test -tags e2e -count=1 -timeout 10m ./e2e/smoke
+	go test -tags e2e -count=1 -timeout 10m -short ./deploy/kubernetes
 
+# How many tests of ./e2e run at a time: they mostly wait. The soak rig and the benchmarks measure, and stay alone.
+E2E_LANES ?= 2
 e2e: browser victoria-metrics build image ## End to end on real servers and in a browser (root, or unprivileged user namespaces)
 	go run ./e2e/backends/cmd/build
-	go test -tags e2e -count=1 -timeout 45m -p 1 ./e2e ./e2e/image ./e2e/soak ./e2e/backends ./e2e/bench ./e2e/harness \
+	SLUICE_E2E_LANES=$(E2E_LANES) go test -tags e2e -count=1 -timeout 45m ./e2e
+	@mkdir -p .work && rm -f .work/soak-short*
+	SLUICE_SOAK_REPORT=$(CURDIR)/.work/soak-short.md go test -tags e2e -count=1 -timeout 45m -p 1 ./e2e/image ./e2e/soak ./e2e/backends ./e2e/bench ./e2e/harness ./deploy/kubernetes ./deploy/operator \
 		./components/cardinalitylimiterprocessor/internal/page ./components/lokihintprocessor/internal/lokimodel ./components/lokihintprocessor/cmd/lokihint
 
 e2e-image: image ## Only what `make e2e` says of the image: its content, that it runs, that two checkouts make the same one
-	go test -tags e2e -count=1 -timeout 10m ./e2e/image
+	go test -tags e2e -count=1 -timeout 20m ./e2e/image
+
+e2e-cluster: node image ## The whole thing in a Kubernetes that the tests boot (root), or in yours: e2e/cluster/README.md
+	go run ./e2e/backends/cmd/build $(if $(SLUICE_CLUSTER_KUBECONFIG),jaeger kubectl loki prometheus targetallocator,-all)
+	go test -tags e2e -count=1 -timeout 30m -v ./e2e/cluster
+
+# What a node is made of; a cluster of one's own brings it along.
+.PHONY: node
+node:
+	@missing=; for program in containerd ctr runc conntrack iptables ip; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+		[ -e /usr/lib/cni/portmap ] || [ -e /opt/cni/bin/portmap ] || missing="$$missing portmap"; \
+		[ -z "$$missing" ] || [ -n "$(SLUICE_CLUSTER_KUBECONFIG)" ] || { echo "not there:$$missing, which a node of Kubernetes needs: apt-get install --no-install-recommends" \
+		'containerd runc containernetworking-plugins conntrack iptables iproute2 (and stop the service of containerd)'; exit 1; }
 
 # Said before the build, not half an hour later; e2e/browser looks for the same names.
 .PHONY: browser
@@ -108,16 +126,17 @@ bench: build ## Side by side with upstream: in process, as a whole process, at r
 	go run ./e2e/bench -limiter $(LIMITER_ARGS)
 	go run ./e2e/bench -loki $(LOKI_ARGS)
 
-soak: build victoria-metrics ## What takes hours: 50 rounds of every kill, an outage of 10 minutes, 10 minutes of every fuzz target
+soak: build victoria-metrics ## What takes hours: 50 rounds of every kill, an outage of 10 minutes, samplers beside upstream's, 10 minutes of every fuzz target
 	go run ./e2e/backends/cmd/build
 	@mkdir -p .work && rm -f .work/soak.md
 	SLUICE_SOAK_FULL=1 go test -tags e2e -count=1 -timeout 3h -v ./e2e/soak
 	SLUICE_SOAK_FULL=1 go test -tags e2e -count=1 -timeout 1h -run TestSampler -v ./e2e
+	SLUICE_COMPARE=2m go test -tags e2e -count=1 -timeout 1h -run '^TestSampling(Compare|Cost)$$' -v ./e2e
 	SLUICE_SOAK_ROUNDS=50 go test -tags e2e -count=1 -timeout 4h -run TestContainerLog -v ./e2e
 	$(MAKE) fuzz FUZZTIME=10m
 
 check: generate lint ## Nothing generated has drifted, modules are tidy, code is formatted and linted
-	@git diff --exit-code --stat -- $(GENERATED) || { echo 'generated files differ from builder-config.yaml or metadata.yaml: run `make generate` and commit the result'; exit 1; }
+	@git diff --exit-code --stat -- $(GENERATED) || { echo 'generated files differ from builder-config.yaml, metadata.yaml, configs or deploy/kubernetes: run `make generate` and commit the result'; exit 1; }
 	@test -z "$$(git status --porcelain -- $(GENERATED))" || { echo 'generated files are not committed: run `make generate` and commit the result'; exit 1; }
 	@for m in . .ci/tools/* deploy/image e2e/backends/*/ e2e/bench/*/; do if [ -f "$$m/go.mod" ]; then go -C "$$m" mod tidy -diff || { echo "$$m/go.mod is not tidy: run \`go -C $$m mod tidy\` and commit the result"; exit 1; }; fi; done
 
@@ -129,10 +148,11 @@ lint: $(TOOLS)/golangci-lint ## Format check and linters (.golangci.yaml)
 
 ##@ Change
 .PHONY: generate fmt clean
-generate: $(TOOLS)/builder $(TOOLS)/mdatagen ## Write distro/ from builder-config.yaml, and what components generate from metadata.yaml
+generate: $(TOOLS)/builder $(TOOLS)/mdatagen ## Write distro/ from builder-config.yaml, deploy/operator from configs/, and what components generate from metadata.yaml
 	PATH="$(CURDIR)/$(TOOLS):$$PATH" go generate ./components/...
 	$(TOOLS)/builder --config builder-config.yaml --skip-compilation --skip-strict-versioning=false
 	gofmt -w distro
+	go run ./deploy/operator/generate
 
 fmt: $(TOOLS)/golangci-lint ## Format the code
 	$(TOOLS)/golangci-lint fmt

@@ -3,12 +3,7 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
-	"net/http"
-	"os"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -39,71 +34,18 @@ func TestGatewayNothingForbiddenNothingUnused(t *testing.T) {
 		}
 		return nil
 	}, gateway.Proc)
-	assert.Empty(t, k.Forbidden(t))
+	assert.Empty(t, k.AuditLog.Forbidden(t))
 	assert.Empty(t, linesOf(gateway, "forbidden"))
 }
 
-// unusedGrants are what the roles of an account allow and the account did not ask for so far.
-func unusedGrants(t *testing.T, k *backends.Kubernetes, namespace, account string) []string {
-	t.Helper()
-	used := calls(t, k, "system:serviceaccount:"+namespace+":"+account)
-	return slices.DeleteFunc(grants(t, k, namespace, account), func(call string) bool { return slices.Contains(used, call) })
-}
-
-// grants are what the roles named like an account allow, as "verb resource", with the group as kubectl spells it.
+// grants are what an account's roles allow.
 func grants(t *testing.T, k *backends.Kubernetes, namespace, account string) []string {
 	t.Helper()
-	var roles struct {
-		Items []struct {
-			Metadata struct{ Name string }
-			Rules    []struct{ APIGroups, Resources, Verbs []string }
-		}
-	}
-	require.NoError(t, json.Unmarshal([]byte(k.Kubectl(t, "", "get", "clusterroles,roles", "-n", namespace, "-o", "json")), &roles))
-	var list []string
-	for _, role := range roles.Items {
-		if role.Metadata.Name != account {
-			continue
-		}
-		for _, rule := range role.Rules {
-			for _, verb := range rule.Verbs {
-				for _, resource := range rule.Resources {
-					list = append(list, verb+" "+qualified(resource, rule.APIGroups[0]))
-				}
-			}
-		}
-	}
-	return list
+	return backends.Grants(t, k.Kubectl(t, "", "get", "clusterroles,roles", "-n", namespace, "-o", "json"), account)
 }
 
-// calls are what a user asked the API server for, spelled like grants, unless that was refused.
-func calls(t *testing.T, k *backends.Kubernetes, user string) []string {
+// unusedGrants are those of them that the account did not ask for so far.
+func unusedGrants(t *testing.T, k *backends.Kubernetes, namespace, account string) []string {
 	t.Helper()
-	log, err := os.ReadFile(k.AuditLog)
-	require.NoError(t, err)
-	var list []string
-	for line := range strings.Lines(string(log)) {
-		var e struct {
-			Verb           string
-			User           struct{ Username string }
-			ObjectRef      struct{ Resource, Subresource, APIGroup string }
-			ResponseStatus struct{ Code int }
-		}
-		if json.Unmarshal([]byte(line), &e) != nil || e.User.Username != user || e.ResponseStatus.Code == http.StatusForbidden {
-			continue // the last line may be half written
-		}
-		resource := e.ObjectRef.Resource
-		if e.ObjectRef.Subresource != "" {
-			resource += "/" + e.ObjectRef.Subresource
-		}
-		list = append(list, e.Verb+" "+qualified(resource, e.ObjectRef.APIGroup))
-	}
-	return list
-}
-
-func qualified(resource, group string) string {
-	if group == "" {
-		return resource
-	}
-	return resource + "." + group
+	return k.AuditLog.Unused(t, "system:serviceaccount:"+namespace+":"+account, grants(t, k, namespace, account))
 }

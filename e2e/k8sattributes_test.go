@@ -177,7 +177,7 @@ func TestK8sAttributesByUID(t *testing.T) {
 
 	account := "system:serviceaccount:sluice-agent:sluice-agent"
 	assert.Equal(t, []string{"get nodes/stats"}, unusedGrants(t, k, "sluice-agent", "sluice-agent"), "granted to %s, but never asked for; no kubelet runs here", account)
-	for _, call := range k.Forbidden(t) {
+	for _, call := range k.AuditLog.Forbidden(t) {
 		assert.Equal(t, account+" get nodes/proxy", call, "off-cluster, kubeletstats asks through the API server")
 	}
 }

@@ -94,37 +94,13 @@ func samplingEndpoint(t *testing.T) map[string]string {
 	return map[string]string{"SAMPLING_ENDPOINT": strings.TrimSuffix(netns.Addr(t, 10), "0") + "%d:4317"}
 }
 
-// samplingEndpoints is what the controller of EndpointSlices would write for the sampling tier's Service.
-const samplingEndpoints = `
-apiVersion: v1
-kind: Service
-metadata: {name: sluice-sampling, namespace: sluice}
-spec: {clusterIP: None, ports: [{name: otlp-grpc, port: 4317}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: sluice-sampling-1, namespace: sluice, labels: {kubernetes.io/service-name: sluice-sampling}}
-addressType: IPv4
-ports: [{name: otlp-grpc, port: 4317}]
-endpoints:
-`
-
-// endpointSlice is that of these addresses.
-func endpointSlice(addresses ...string) string {
-	var endpoints strings.Builder
-	for _, address := range addresses {
-		fmt.Fprintf(&endpoints, "- {addresses: [%s], conditions: {ready: true}}\n", address)
-	}
-	return samplingEndpoints + endpoints.String()
-}
-
 func (r *samplingRig) writeEndpoints(t *testing.T, replicas int) {
 	t.Helper()
 	var addresses []string
 	for i := range replicas {
 		addresses = append(addresses, netns.Addr(t, 10+i))
 	}
-	r.k.Apply(t, endpointSlice(addresses...))
+	r.k.Apply(t, tiers.SamplingEndpoints(addresses))
 }
 
 // scale tells the gateways of another number of replicas, the way each router learns of it.

@@ -117,7 +117,7 @@ func TestScraperTargetAllocator(t *testing.T) {
 		}, s.Proc, allocator.Process)
 		assert.Greater(t, len(ups(s.sink.Points(), "shop")), 4, "%s has its part of the work", names[i])
 	}
-	assert.Empty(t, k.Forbidden(t))
+	assert.Empty(t, k.AuditLog.Forbidden(t))
 }
 
 // assigned asks the allocator for a collector's targets.

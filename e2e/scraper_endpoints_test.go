@@ -129,7 +129,7 @@ func TestScraperAnnotatedEndpoints(t *testing.T) {
 		}
 		return nil
 	}, s.Proc)
-	assert.Empty(t, k.Forbidden(t), "calls that the shipped role does not allow")
+	assert.Empty(t, k.AuditLog.Forbidden(t), "calls that the shipped role does not allow")
 }
 
 // create makes the endpoint's pod, and writes the Service and the EndpointSlice down.

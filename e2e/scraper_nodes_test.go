@@ -83,7 +83,7 @@ func TestScraperNodes(t *testing.T) {
 			}
 		})
 	}
-	assert.Empty(t, k.Forbidden(t), "calls that the shipped role does not allow")
+	assert.Empty(t, k.AuditLog.Forbidden(t), "calls that the shipped role does not allow")
 }
 
 // kubelet stands in for the real one, which comes with the cluster tests: it serves the two pages over TLS to who may read

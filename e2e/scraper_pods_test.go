@@ -122,7 +122,7 @@ func TestScraperAnnotatedPods(t *testing.T) {
 	require.NoError(t, same(s.targets(t).by("kubernetes-pods", "pod"), want))
 
 	assertPodSeries(t, s, pages["plain"].addr, app)
-	assert.Empty(t, k.Forbidden(t), "calls that the shipped role does not allow")
+	assert.Empty(t, k.AuditLog.Forbidden(t), "calls that the shipped role does not allow")
 }
 
 // assertPodSeries looks at what the series of the pod plain, and of the pod app that is a collector, say about themselves.

@@ -101,7 +101,7 @@ func TestScraperSeries(t *testing.T) {
 	fewer := row("all", before, after)
 	t.Logf("series before and after:%s", &table)
 	assert.Greater(t, fewer, 90.0)
-	assert.Empty(t, k.Forbidden(t), "calls that the shipped role does not allow")
+	assert.Empty(t, k.AuditLog.Forbidden(t), "calls that the shipped role does not allow")
 }
 
 // arrive waits until Prometheus has all that is kept of a page, and says how many series it has of the job.

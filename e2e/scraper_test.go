@@ -64,7 +64,7 @@ func TestScraperAPIServer(t *testing.T) {
 		require.Equal(t, job, p.Resource["service.name"], "nothing else is here to scrape: %s", p.Name)
 		require.Equal(t, apiserver.Host, p.Resource["service.instance.id"])
 	}
-	assert.Empty(t, k.Forbidden(t), "calls that the shipped role does not allow")
+	assert.Empty(t, k.AuditLog.Forbidden(t), "calls that the shipped role does not allow")
 }
 
 // scraper is the scraper tier, with a sink of its own and the Prometheus API of its receiver switched on, where it says

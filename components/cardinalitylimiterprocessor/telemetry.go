@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-otel/sluice/components/cardinalitylimiterprocessor/internal/limit"
 	"github.com/sluice-otel/sluice/components/cardinalitylimiterprocessor/internal/metadata"
+	"github.com/sluice-otel/sluice/components/internal/seldom"
 )
 
 type telemetry struct {
@@ -20,8 +21,9 @@ type telemetry struct {
 
 	outcomes [outcomes]metric.AddOption
 
-	mu     sync.Mutex
-	silent map[string]time.Time
+	failures *seldom.Teller[string]
+
+	mu sync.Mutex
 	// Of this minute: changes of state, by rule and state.
 	told      map[string]int
 	tellUntil time.Time
@@ -35,7 +37,7 @@ func newTelemetry(set component.TelemetrySettings) (*telemetry, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &telemetry{logger: set.Logger, builder: builder, silent: map[string]time.Time{}, told: map[string]int{}, points: map[string]int64{}, drops: map[string]int64{}}
+	t := &telemetry{logger: set.Logger, builder: builder, failures: seldom.New[string](time.Minute), told: map[string]int{}, points: map[string]int64{}, drops: map[string]int64{}}
 	for o := range outcomes {
 		t.outcomes[o] = with("outcome", o.String())
 	}
@@ -184,16 +186,7 @@ func (t *telemetry) mayTell(e *limit.Event) bool {
 }
 
 // quiet tells whether the topic, one of a bounded set, has been logged within the last minute.
-func (t *telemetry) quiet(topic string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := time.Now()
-	if now.Before(t.silent[topic]) {
-		return true
-	}
-	t.silent[topic] = now.Add(time.Minute)
-	return false
-}
+func (t *telemetry) quiet(topic string) bool { return !t.failures.Tell(topic, time.Now()) }
 
 // totals are those since the start, for the page.
 func (t *telemetry) totals() (points, drops map[string]int64) {

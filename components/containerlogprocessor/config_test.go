@@ -1,11 +1,6 @@
 package containerlogprocessor
 
 import (
-	"fmt"
-	"os"
-	"reflect"
-	"regexp"
-	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/processor/processortest"
 
 	"github.com/sluice-otel/sluice/components/containerlogprocessor/internal/metadata"
+	"github.com/sluice-otel/sluice/components/internal/readme"
 )
 
 func TestConfig(t *testing.T) {
@@ -47,22 +43,7 @@ func TestValidate(t *testing.T) {
 
 // README.md's table has every key and its default.
 func TestReadmeTable(t *testing.T) {
-	text, err := os.ReadFile("README.md")
-	require.NoError(t, err)
-	rows := map[string]string{}
-	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| `?([^|`]*?)`? \\| [a-z]* ?\\|").FindAllStringSubmatch(string(text), -1) {
-		rows[m[1]] = m[2]
-	}
-	cfg := reflect.ValueOf(createDefaultConfig()).Elem()
-	want := map[string]string{}
-	for i := range cfg.NumField() {
-		value := "(none)"
-		if f := cfg.Field(i); f.Kind() != reflect.Pointer {
-			value = fmt.Sprint(f.Interface())
-		}
-		want[cfg.Type().Field(i).Tag.Get("mapstructure")] = value
-	}
-	assert.Equal(t, want, rows)
+	assert.Equal(t, readme.Defaults(createDefaultConfig()), readme.Rows(t, readme.Section(t, "Use")))
 }
 
 func TestStorageThatIsNot(t *testing.T) {
@@ -81,16 +62,16 @@ func TestStorageThatIsNot(t *testing.T) {
 
 // The README's example is valid.
 func TestReadmeExample(t *testing.T) {
-	text, err := os.ReadFile("README.md")
-	require.NoError(t, err)
-	_, block, _ := strings.Cut(string(text), "```yaml\n")
-	block, _, _ = strings.Cut(block, "```")
-	retrieved, err := confmap.NewRetrievedFromYAML([]byte(block))
-	require.NoError(t, err)
-	conf, err := retrieved.AsConf()
-	require.NoError(t, err)
-	sub, err := conf.Sub("processors::containerlog")
-	require.NoError(t, err)
-	require.NoError(t, sub.Unmarshal(createDefaultConfig()))
-	assert.Equal(t, "durable_storage", sub.Get("storage"))
+	cfg := createDefaultConfig().(*Config)
+	readme.Example(t, "processors::containerlog", cfg)
+	assert.Equal(t, "durable_storage", cfg.Storage.String())
+}
+
+// Every metric that README.md names is there.
+func TestReadmeMetrics(t *testing.T) {
+	named := readme.Names(readme.Section(t, "Its own metrics"))
+	for _, name := range named {
+		assert.Contains(t, readme.Metrics(t, "processor_containerlog_"), name)
+	}
+	assert.Greater(t, len(named), 5)
 }

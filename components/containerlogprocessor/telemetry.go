@@ -3,7 +3,6 @@ package containerlogprocessor
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/sluice-otel/sluice/components/containerlogprocessor/internal/line"
 	"github.com/sluice-otel/sluice/components/containerlogprocessor/internal/metadata"
+	"github.com/sluice-otel/sluice/components/internal/seldom"
 )
 
 // outcome is what became of a record's lines; metadata.yaml says what each means.
@@ -76,8 +76,7 @@ type telemetry struct {
 	malformed  [reasons]metric.AddOption
 	duplicates [origins]metric.AddOption
 
-	mu     sync.Mutex
-	silent map[string]time.Time
+	told *seldom.Teller[string]
 }
 
 func newTelemetry(set component.TelemetrySettings, p *containerlog) (*telemetry, error) {
@@ -85,7 +84,7 @@ func newTelemetry(set component.TelemetrySettings, p *containerlog) (*telemetry,
 	if err != nil {
 		return nil, err
 	}
-	t := &telemetry{logger: set.Logger, builder: builder, silent: map[string]time.Time{}}
+	t := &telemetry{logger: set.Logger, builder: builder, told: seldom.New[string](time.Minute)}
 	for f := range formats {
 		for s := range streams {
 			for o := range outcomes {
@@ -218,15 +217,6 @@ func (t *telemetry) warn(topic, message, path string, err error) {
 }
 
 // quiet tells whether the topic, one of a closed set, has been logged within the last minute.
-func (t *telemetry) quiet(topic string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := time.Now()
-	if now.Before(t.silent[topic]) {
-		return true
-	}
-	t.silent[topic] = now.Add(time.Minute)
-	return false
-}
+func (t *telemetry) quiet(topic string) bool { return !t.told.Tell(topic, time.Now()) }
 
 func (t *telemetry) shutdown() { t.builder.Shutdown() }

@@ -3,7 +3,6 @@ package durablestorageextension
 import (
 	"context"
 	"errors"
-	"sync"
 	"syscall"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/sluice-otel/sluice/components/durablestorageextension/internal/metadata"
+	"github.com/sluice-otel/sluice/components/internal/seldom"
 )
 
 // What can be damaged: values of the attribute what.
@@ -26,9 +26,7 @@ type clientTelemetry struct {
 	builder *metadata.TelemetryBuilder
 	damage  map[string]metric.AddOption
 	failed  map[string]metric.AddOption
-
-	mu   sync.Mutex
-	told time.Time // when the log said that a write failed
+	told    *seldom.Teller[struct{}] // that a write failed
 }
 
 func newClientTelemetry(builder *metadata.TelemetryBuilder, client string) *clientTelemetry {
@@ -43,6 +41,7 @@ func newClientTelemetry(builder *metadata.TelemetryBuilder, client string) *clie
 		builder: builder,
 		damage:  with("what", damagedRecord, damagedItem, damagedIndex, damagedTorn),
 		failed:  with("reason", "no_space", "other"),
+		told:    seldom.New[struct{}](10 * time.Second),
 	}
 }
 
@@ -59,11 +58,5 @@ func (t *clientTelemetry) writeFailed(ctx context.Context, err error) (tell bool
 		reason = "no_space"
 	}
 	t.builder.ExtensionDurableStorageFailedWrites.Add(ctx, 1, t.failed[reason])
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if time.Since(t.told) < 10*time.Second {
-		return false
-	}
-	t.told = time.Now()
-	return true
+	return t.told.Tell(struct{}{}, time.Now())
 }

@@ -3,7 +3,6 @@ package durabletailsamplingprocessor
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -12,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sluice-otel/sluice/components/durabletailsamplingprocessor/internal/metadata"
+	"github.com/sluice-otel/sluice/components/internal/seldom"
 )
 
 // logInterval is how often the log repeats that something fails.
@@ -31,8 +31,7 @@ type telemetry struct {
 	logger  *zap.Logger
 	builder *metadata.TelemetryBuilder
 
-	mu   sync.Mutex
-	told map[string]time.Time
+	told *seldom.Teller[string]
 }
 
 func newTelemetry(set component.TelemetrySettings) (*telemetry, error) {
@@ -40,7 +39,7 @@ func newTelemetry(set component.TelemetrySettings) (*telemetry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &telemetry{logger: set.Logger, builder: builder, told: map[string]time.Time{}}, nil
+	return &telemetry{logger: set.Logger, builder: builder, told: seldom.New[string](logInterval)}, nil
 }
 
 func (t *telemetry) observe(j *journal) error {
@@ -89,14 +88,7 @@ func (t *telemetry) deliveryFailed(err error) {
 
 // warn says a thing once in logInterval.
 func (t *telemetry) warn(what string, err error) {
-	t.mu.Lock()
-	now := time.Now()
-	last, ok := t.told[what]
-	if ok && now.Sub(last) < logInterval {
-		t.mu.Unlock()
-		return
+	if t.told.Tell(what, time.Now()) {
+		t.logger.Warn(what, zap.Error(err))
 	}
-	t.told[what] = now
-	t.mu.Unlock()
-	t.logger.Warn(what, zap.Error(err))
 }

@@ -3,7 +3,6 @@ package lokihintprocessor
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -11,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
+	"github.com/sluice-otel/sluice/components/internal/seldom"
 	"github.com/sluice-otel/sluice/components/lokihintprocessor/internal/budget"
 	"github.com/sluice-otel/sluice/components/lokihintprocessor/internal/metadata"
 )
@@ -19,7 +19,6 @@ type telemetry struct {
 	logger  *zap.Logger
 	builder *metadata.TelemetryBuilder
 	labels  []label
-	window  time.Duration
 
 	demoted   [][numReasons]metric.MeasurementOption
 	values    []metric.MeasurementOption
@@ -27,8 +26,7 @@ type telemetry struct {
 	hints     [numActions]metric.MeasurementOption
 	refusable [numLimits]metric.MeasurementOption
 
-	mu   sync.Mutex
-	told map[int]time.Time // label -> when the log said that values are demoted
+	told *seldom.Teller[int] // of a label, that values are demoted
 }
 
 func newTelemetry(set component.TelemetrySettings, l *layout, window time.Duration) (*telemetry, error) {
@@ -36,7 +34,7 @@ func newTelemetry(set component.TelemetrySettings, l *layout, window time.Durati
 	if err != nil {
 		return nil, err
 	}
-	t := &telemetry{logger: set.Logger, builder: builder, labels: l.labels, window: window, told: map[int]time.Time{}}
+	t := &telemetry{logger: set.Logger, builder: builder, labels: l.labels, told: seldom.New[int](window)}
 	for i := range l.labels {
 		t.values = append(t.values, with("label", l.labels[i].name))
 		var reasons [numReasons]metric.MeasurementOption
@@ -134,14 +132,9 @@ func (t *telemetry) add(c *counts, now time.Time) {
 
 // tell warns once a window that a label is over its budget; it says no value, which is outside input.
 func (t *telemetry) tell(label int, n *[numReasons]int, now time.Time) {
-	t.mu.Lock()
-	last, ok := t.told[label]
-	if ok && now.Sub(last) < t.window {
-		t.mu.Unlock()
+	if !t.told.Tell(label, now) {
 		return
 	}
-	t.told[label] = now
-	t.mu.Unlock()
 	why, raise := "it has as many values as budget::max_values allows", "budget::max_values, or max_values of the label,"
 	if n[overValues] == 0 {
 		why, raise = "the tenant has as many streams as budget::max_streams allows", "budget::max_streams (and Loki's max_global_streams_per_user)"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
@@ -27,7 +28,22 @@ type preflight struct {
 	disk   *check.Disk
 	opened bool // the pipelines are started, and have their files open
 	told   map[[2]string]bool
+
+	// scan is held while the directories are looked at, so that who comes meanwhile takes what was seen.
+	scan sync.Mutex
+	seen sight
+	now  func() time.Time
 }
+
+// sight is what was seen, and when.
+type sight struct {
+	at     time.Time
+	open   []check.Finding
+	usages []check.Usage
+}
+
+// fresh is how long a scan answers for: one reading of all metrics asks seven times.
+const fresh = time.Second
 
 var (
 	_ extensioncapabilities.ConfigWatcher   = (*preflight)(nil)
@@ -35,7 +51,7 @@ var (
 )
 
 func newPreflight(set extension.Settings, cfg *Config) (*preflight, error) {
-	p := &preflight{config: cfg, policy: cfg.policy(), told: map[[2]string]bool{}}
+	p := &preflight{config: cfg, policy: cfg.policy(), told: map[[2]string]bool{}, now: time.Now}
 	var err error
 	p.telemetry, err = newTelemetry(set.TelemetrySettings, p)
 	return p, err
@@ -90,6 +106,22 @@ func (p *preflight) Shutdown(context.Context) error {
 
 // look is what is wrong now, without what was accepted, and what the directories have. Nothing before the configuration is known.
 func (p *preflight) look() ([]check.Finding, []check.Usage) {
+	p.scan.Lock()
+	defer p.scan.Unlock()
+	return p.lookAgain()
+}
+
+// glance is the same for metrics: what was seen just now is good enough.
+func (p *preflight) glance() ([]check.Finding, []check.Usage) {
+	p.scan.Lock()
+	defer p.scan.Unlock()
+	if p.now().Sub(p.seen.at) < fresh {
+		return p.seen.open, p.seen.usages
+	}
+	return p.lookAgain()
+}
+
+func (p *preflight) lookAgain() ([]check.Finding, []check.Usage) {
 	p.mu.Lock()
 	static, disk, opened := p.static, p.disk, p.opened
 	p.mu.Unlock()
@@ -97,23 +129,25 @@ func (p *preflight) look() ([]check.Finding, []check.Usage) {
 		return nil, nil
 	}
 	found, usages := disk.Scan(opened)
-	return p.policy.Open(append(found, static...)), usages
+	// From its end on: a scan that takes longer than it is good for would be repeated by each metric.
+	p.seen = sight{open: p.policy.Open(append(found, static...)), usages: usages, at: p.now()}
+	return p.seen.open, p.seen.usages
 }
 
 // tell logs each finding once.
 func (p *preflight) tell(open []check.Finding) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var fresh []check.Finding
+	var untold []check.Finding
 	for _, f := range open {
 		if key := [2]string{string(f.Check), f.At}; !p.told[key] {
 			p.told[key] = true
-			fresh = append(fresh, f)
+			untold = append(untold, f)
 		}
 	}
-	check.Sort(fresh)
-	fresh, left := check.Bound(fresh)
-	for _, f := range fresh {
+	check.Sort(untold)
+	untold, left := check.Bound(untold)
+	for _, f := range untold {
 		p.telemetry.finding(f)
 	}
 	if left > 0 {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -37,6 +38,8 @@ type fixture struct {
 	tel  *componenttest.Telemetry
 	logs *observer.ObservedLogs
 	dir  string
+	// clock is what metrics are read by: gauge lets so much time pass that they look again.
+	clock time.Time
 }
 
 func start(t *testing.T, settings string) *fixture {
@@ -44,7 +47,7 @@ func start(t *testing.T, settings string) *fixture {
 	cfg := createDefaultConfig().(*Config)
 	require.NoError(t, conf(t, settings).Unmarshal(cfg))
 	require.NoError(t, xconfmap.Validate(cfg))
-	f := &fixture{tel: componenttest.NewTelemetry(), dir: t.TempDir()}
+	f := &fixture{tel: componenttest.NewTelemetry(), dir: t.TempDir(), clock: time.Now()}
 	core, logs := observer.New(zapcore.InfoLevel)
 	f.logs = logs
 	set := extensiontest.NewNopSettings(NewFactory().Type())
@@ -53,6 +56,7 @@ func start(t *testing.T, settings string) *fixture {
 	ext, err := NewFactory().Create(t.Context(), set, cfg)
 	require.NoError(t, err)
 	f.preflight = ext.(*preflight)
+	f.now = func() time.Time { return f.clock }
 	require.NoError(t, ext.Start(t.Context(), componenttest.NewNopHost()))
 	ctx := context.WithoutCancel(t.Context())
 	t.Cleanup(func() {
@@ -89,8 +93,14 @@ func (f *fixture) findings() []string {
 	return list
 }
 
-// gauge is the sum of a metric's points that have an attribute of that value; -1 when there is none.
+// gauge is the sum of a metric's points that have an attribute of that value, a second later; -1 when there is none.
 func (f *fixture) gauge(t *testing.T, name, value string) int64 {
+	t.Helper()
+	f.clock = f.clock.Add(fresh)
+	return f.gaugeNow(t, name, value)
+}
+
+func (f *fixture) gaugeNow(t *testing.T, name, value string) int64 {
 	t.Helper()
 	m, err := f.tel.GetMetric("otelcol_extension_preflight_" + name)
 	if err != nil {
@@ -148,6 +158,23 @@ func TestWhatHappensLaterIsSeen(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(f.dir, "exporter_otlp_old_traces")))
 	assert.Zero(t, f.gauge(t, "findings", "orphaned_queue"), "without a restart")
 	require.NoError(t, f.NotReady())
+}
+
+// All metrics are of one scan; what the log tells is of a new one.
+func TestMetricsShareAScan(t *testing.T) {
+	f := start(t, "{}")
+	require.NoError(t, f.notify(t))
+	assert.Zero(t, f.gaugeNow(t, "findings", "orphaned_file"))
+	require.NoError(t, os.WriteFile(filepath.Join(f.dir, "exporter_otlp_old_logs"), nil, 0o600))
+	f.clock = f.clock.Add(fresh - 1)
+	assert.Zero(t, f.gaugeNow(t, "findings", "orphaned_file"), "seen just now")
+	require.NoError(t, os.WriteFile(filepath.Join(f.dir, "exporter_otlp_older_logs"), nil, 0o600))
+	f.clock = f.clock.Add(1)
+	assert.Equal(t, int64(2), f.gaugeNow(t, "findings", "orphaned_file"))
+	require.NoError(t, os.WriteFile(filepath.Join(f.dir, "exporter_otlp_oldest_logs"), nil, 0o600))
+	require.NoError(t, f.Ready())
+	assert.Contains(t, f.findings(), "warn orphaned_file")
+	assert.Equal(t, int64(3), f.gaugeNow(t, "findings", "orphaned_file"), "of the scan for the log")
 }
 
 // open takes the lock on a file as file_storage does.

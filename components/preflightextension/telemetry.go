@@ -32,7 +32,7 @@ func newTelemetry(set component.TelemetrySettings, p *preflight) (*telemetry, er
 	}
 	of := func(value func(check.Usage) (int64, bool)) metric.Int64Callback {
 		return func(_ context.Context, o metric.Int64Observer) error {
-			_, usages := p.look()
+			_, usages := p.glance()
 			for _, u := range usages {
 				if n, ok := value(u); ok {
 					o.Observe(n, metric.WithAttributeSet(attribute.NewSet(attribute.String("directory", u.Directory))))
@@ -57,7 +57,7 @@ func newTelemetry(set component.TelemetrySettings, p *preflight) (*telemetry, er
 
 // observe gives every check a value, so that an alert can tell "nothing is wrong" from "nobody has looked".
 func (t *telemetry) observe(o metric.Int64Observer, p *preflight) {
-	open, usages := p.look()
+	open, usages := p.glance()
 	if usages == nil {
 		return
 	}

@@ -1,9 +1,7 @@
 package remotewriteexporter
 
 import (
-	"os"
 	"reflect"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -11,25 +9,13 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/confmap"
 
+	"github.com/sluice-otel/sluice/components/internal/readme"
 	"github.com/sluice-otel/sluice/components/remotewriteexporter/internal/answer"
 )
 
-func section(t *testing.T, heading string) string {
-	t.Helper()
-	text, err := os.ReadFile("README.md")
-	require.NoError(t, err)
-	_, rest, found := strings.Cut(string(text), "\n## "+heading+"\n")
-	require.True(t, found, heading)
-	rest, _, _ = strings.Cut(rest, "\n## ")
-	return rest
-}
-
 // README.md's table of keys has each of ours with its default.
 func TestReadmeKeys(t *testing.T) {
-	rows := map[string]string{}
-	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_:]+)` \\| `?([^|`]*?)`? \\|").FindAllStringSubmatch(section(t, "Keys"), -1) {
-		rows[m[1]] = m[2]
-	}
+	rows := readme.Rows(t, readme.Section(t, "Keys"))
 	assert.Equal(t, map[string]string{
 		"endpoint": "(none)", "protobuf_message": messageV1, "max_request_bytes": "4194304", "external_labels": "(none)", "add_metric_suffixes": "true",
 		"target_info::enabled": "true", "resource_to_telemetry_conversion::enabled": "false", "resource_to_telemetry_conversion::exclude_service_attributes": "false",
@@ -59,24 +45,13 @@ func TestReadmeKeys(t *testing.T) {
 
 // README.md's example is valid.
 func TestReadmeExample(t *testing.T) {
-	_, block, _ := strings.Cut(section(t, "Use"), "```yaml\n")
-	block, _, _ = strings.Cut(block, "```")
-	retrieved, err := confmap.NewRetrievedFromYAML([]byte(block))
-	require.NoError(t, err)
-	conf, err := retrieved.AsConf()
-	require.NoError(t, err)
-	sub, err := conf.Sub("exporters::remote_write")
-	require.NoError(t, err)
 	cfg := createDefaultConfig().(*Config)
-	require.NoError(t, sub.Unmarshal(cfg))
-	require.NoError(t, cfg.Validate())
+	readme.Example(t, "exporters::remote_write", cfg)
 	assert.Equal(t, 1, cfg.QueueConfig.Get().NumConsumers)
 }
 
 // README.md names every metric, with every value that its attribute can have.
 func TestReadmeMetrics(t *testing.T) {
-	text, err := os.ReadFile("documentation.md")
-	require.NoError(t, err)
 	values := map[string][]string{"written_samples": {"sample", "histogram", "exemplar"}}
 	for o := range answer.NumOutcomes {
 		values["requests"] = append(values["requests"], o.String())
@@ -90,22 +65,19 @@ func TestReadmeMetrics(t *testing.T) {
 	for m := range numMends {
 		values["mended_attributes"] = append(values["mended_attributes"], m.String())
 	}
-	table := section(t, "Its own metrics")
-	for _, m := range regexp.MustCompile("(?m)^### otelcol_exporter_remote_write_([a-z_]+)").FindAllStringSubmatch(string(text), -1) {
-		row := regexp.MustCompile("(?m)^\\| `" + m[1] + "` \\|.*$").FindString(table)
-		assert.NotEmpty(t, row, m[1])
-		_, documented, _ := strings.Cut(string(text), m[0]+"\n")
-		documented, _, _ = strings.Cut(documented, "\n### ")
-		for _, v := range values[m[1]] {
-			assert.Contains(t, row, "`"+v+"`", m[1])
-			assert.Contains(t, documented, "``"+v+"``", "metadata.yaml: %s", m[1])
+	table := readme.Section(t, "Its own metrics")
+	for name, documented := range readme.Metrics(t, "exporter_remote_write_") {
+		row := readme.Row(t, table, name)
+		for _, v := range values[name] {
+			assert.Contains(t, row, "`"+v+"`", name)
+			assert.Contains(t, documented, "``"+v+"``", "metadata.yaml: %s", name)
 		}
 	}
 }
 
 // README.md says the bounds that the code has.
 func TestReadmeBounds(t *testing.T) {
-	text := section(t, "What is sent again, what is given up")
+	text := readme.Section(t, "What is sent again, what is given up")
 	assert.Contains(t, text, "At most 128 requests more")
 	assert.Equal(t, 128, maxSplits)
 	assert.Contains(t, text, "after 100 near the new limit")

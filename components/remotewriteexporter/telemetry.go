@@ -4,7 +4,6 @@ import (
 	"context"
 	"math/bits"
 	"strconv"
-	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/exporter"
@@ -13,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
+	"github.com/sluice-otel/sluice/components/internal/seldom"
 	"github.com/sluice-otel/sluice/components/remotewriteexporter/internal/answer"
 	"github.com/sluice-otel/sluice/components/remotewriteexporter/internal/metadata"
 )
@@ -34,8 +34,7 @@ type telemetry struct {
 	exempl   metric.MeasurementOption
 	plain    metric.MeasurementOption
 
-	mu   sync.Mutex
-	told map[string]time.Time
+	told *seldom.Teller[string]
 	now  func() time.Time
 }
 
@@ -49,7 +48,7 @@ func newTelemetry(set exporter.Settings) (*telemetry, error) {
 		return metric.WithAttributeSet(attribute.NewSet(id, attribute.String(key, value)))
 	}
 	t := &telemetry{
-		id: set.ID.String(), logger: set.Logger, builder: builder, told: map[string]time.Time{}, now: time.Now,
+		id: set.ID.String(), logger: set.Logger, builder: builder, told: seldom.New[string](silence), now: time.Now,
 		samples: with("kind", "sample"), natives: with("kind", "histogram"), exempl: with("kind", "exemplar"),
 		plain: metric.WithAttributeSet(attribute.NewSet(id)),
 	}
@@ -146,13 +145,4 @@ func (t *telemetry) lowered(size int, limit int64) {
 }
 
 // speak says whether to tell something that may come with every request.
-func (t *telemetry) speak(about string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := t.now()
-	if last, ok := t.told[about]; ok && now.Sub(last) < silence {
-		return false
-	}
-	t.told[about] = now
-	return true
-}
+func (t *telemetry) speak(about string) bool { return t.told.Tell(about, t.now()) }

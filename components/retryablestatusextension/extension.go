@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -17,6 +16,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/sluice-otel/sluice/components/internal/seldom"
 	"github.com/sluice-otel/sluice/components/retryablestatusextension/internal/metadata"
 )
 
@@ -27,9 +27,7 @@ type middleware struct {
 	component.StartFunc
 	logger  *zap.Logger
 	builder *metadata.TelemetryBuilder
-
-	mu   sync.Mutex
-	told map[[2]string]time.Time // by peer and status: as many as there are exporters and codes
+	told    *seldom.Teller[[2]string] // by peer and status: as many as there are exporters and codes
 }
 
 var (
@@ -44,7 +42,7 @@ func NewFactory() extension.Factory {
 
 func create(_ context.Context, set extension.Settings, _ component.Config) (extension.Extension, error) {
 	builder, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
-	return &middleware{logger: set.Logger, builder: builder, told: map[[2]string]time.Time{}}, err
+	return &middleware{logger: set.Logger, builder: builder, told: seldom.New[[2]string](tellEvery)}, err
 }
 
 func (m *middleware) Shutdown(context.Context) error {
@@ -55,15 +53,10 @@ func (m *middleware) Shutdown(context.Context) error {
 // waits counts an answer and tells of it now and then.
 func (m *middleware) waits(ctx context.Context, peer, answer string) {
 	m.builder.ExtensionRetryableStatusAnswers.Add(ctx, 1, metric.WithAttributeSet(attribute.NewSet(attribute.String("status", answer))))
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	key := [2]string{peer, answer}
-	if time.Since(m.told[key]) < tellEvery {
-		return
+	if m.told.Tell([2]string{peer, answer}, time.Now()) {
+		m.logger.Warn("A backend gives an answer that is not about the data: requests wait in their queues until credentials, address or backend are mended",
+			zap.String("peer", peer), zap.String("answer", answer))
 	}
-	m.told[key] = time.Now()
-	m.logger.Warn("A backend gives an answer that is not about the data: requests wait in their queues until credentials, address or backend are mended",
-		zap.String("peer", peer), zap.String("answer", answer))
 }
 
 // GetHTTPRoundTripper makes 503 of what is waited out: exporters retry that.

@@ -1,48 +1,26 @@
 package traceshardsexporter
 
 import (
-	"os"
+	"maps"
 	"reflect"
-	"regexp"
-	"strings"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-otel/sluice/components/internal/readme"
 )
 
-// README.md's example is valid, its table of keys has those of ours, and its metrics are those of metadata.yaml.
+// README.md's example is valid, its table of keys has those of ours, and its metrics are those that there are.
 func TestReadme(t *testing.T) {
-	text, err := os.ReadFile("README.md")
-	require.NoError(t, err)
-	readme := string(text)
-	_, example, _ := strings.Cut(readme, "```yaml\nexporters:\n  trace_shards:\n")
-	example, _, _ = strings.Cut(example, "```")
-	cfg, err := config(t, strings.ReplaceAll(example, "\n    ", "\n")[4:])
-	require.NoError(t, err)
+	cfg := createDefaultConfig().(*Config)
+	readme.Example(t, "exporters::trace_shards", cfg)
 	assert.Equal(t, 3, cfg.Shards)
 
-	_, keys, _ := strings.Cut(readme, "## Keys\n")
-	keys, _, _ = strings.Cut(keys, "\n\nAll other")
-	assert.Equal(t, []string{"shards", "endpoint"}, first(keys))
+	keys := readme.Before(t, readme.Section(t, "Keys"), "\n\nAll other")
+	assert.Equal(t, map[string]string{"shards": readme.None, "endpoint": readme.None}, readme.Rows(t, keys))
 	assert.Zero(t, createDefaultConfig().(*Config).Shards)
 	assert.Equal(t, "shards", reflect.TypeFor[Config]().Field(1).Tag.Get("mapstructure"))
 
-	_, metrics, _ := strings.Cut(readme, "## Its own metrics\n")
-	metrics, _, _ = strings.Cut(metrics, "\n## ")
-	metadata, err := os.ReadFile("metadata.yaml")
-	require.NoError(t, err)
-	var want []string
-	for _, m := range regexp.MustCompile(`(?m)^    (exporter_[a-z_]+):`).FindAllStringSubmatch(string(metadata), -1) {
-		want = append(want, m[1])
-	}
-	assert.ElementsMatch(t, want, first(metrics))
-}
-
-// first are the names in a table's first column.
-func first(table string) (names []string) {
-	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_:]+)` \\|").FindAllStringSubmatch(table, -1) {
-		names = append(names, m[1])
-	}
-	return names
+	assert.ElementsMatch(t, slices.Collect(maps.Keys(readme.Metrics(t, ""))), readme.Names(readme.Section(t, "Its own metrics")))
 }

@@ -40,16 +40,23 @@ func TestTheTargetAllocatorKnowsEveryKey(t *testing.T) {
 			Selector  any    `yaml:"collector_selector"`
 		}
 		require.NoError(t, yaml.Unmarshal([]byte(config), &c))
-		n := 0
+		// Who shares the targets is who asks for them, under its pod's name.
+		var sharing, asking []string
 		for _, w := range all.workloads() {
 			if w.Metadata.Namespace == c.Namespace && selects(t, c.Selector, w.Spec.Template.Metadata.Labels) {
-				n++
-				env := all.env(t, w.Metadata.Namespace, w.Spec.Template.Spec.Containers[len(w.Spec.Template.Spec.Containers)-1])
-				assert.Equal(t, "<metadata.name>", env["POD_NAME"], "the name under which it asks")
-				assert.NotEqual(t, "[prometheus, prometheus/self, otlp]", env["SCRAPE_RECEIVERS"], "it asks")
+				sharing = append(sharing, w.Metadata.Name)
 			}
 		}
-		assert.Equal(t, 1, n, "the workload whose pods share the targets")
+		all.collectors(t, func(name string, w object, c container) {
+			env := all.env(t, w.Metadata.Namespace, c)
+			receivers := env["SCRAPE_RECEIVERS"]
+			if all.configs(t, w, c)[0] == "scraper.yaml" && (receivers == "" || strings.Contains(receivers, "prometheus/allocator")) {
+				asking = append(asking, w.Metadata.Name)
+				assert.Equal(t, "<metadata.name>", env["POD_NAME"], name)
+			}
+		})
+		assert.Len(t, sharing, 1)
+		assert.Equal(t, sharing, asking)
 	})
 
 	good := read(t, "deploy/kubernetes/tiers/targetallocator/targetallocator.yaml")

@@ -3,7 +3,9 @@
 package kubernetes
 
 import (
+	"maps"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -54,6 +56,7 @@ func TestArgoCDApplications(t *testing.T) {
 				}
 				a, b := before.get(t, "ConfigMap", "sluice", p.Target["name"]), after.get(t, "ConfigMap", "sluice", p.Target["name"])
 				assert.NotEqual(t, a.Data, b.Data)
+				assert.ElementsMatch(t, slices.Collect(maps.Keys(a.Data)), slices.Collect(maps.Keys(b.Data)))
 				assert.NotEqual(t, a.Metadata.Name, b.Metadata.Name, "a new hash: who uses it is rolled")
 			}
 			assert.Equal(t, "v"+version(t), app.Spec.Source.TargetRevision)

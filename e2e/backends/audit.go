@@ -6,55 +6,42 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 )
 
-// auditPolicy logs every call once, when it was answered, without bodies.
+// auditPolicy logs every call once, when it was answered. Of bodies it has those of reviews only: that is how a kubelet asks whether somebody
+// may read its statistics.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
-rules: [{level: Metadata}]
+rules:
+  - level: RequestResponse
+    resources: [{group: authorization.k8s.io, resources: [subjectaccessreviews]}]
+  - level: Metadata
 `
 
-// auditEvent is what we read of an audit.k8s.io/v1 Event.
-type auditEvent struct {
-	Verb       string `json:"verb"`
-	RequestURI string `json:"requestURI"`
-	User       struct {
-		Username string `json:"username"`
-	} `json:"user"`
-	ObjectRef *struct {
-		Resource    string `json:"resource"`
-		APIGroup    string `json:"apiGroup"`
-		Subresource string `json:"subresource"`
-	} `json:"objectRef"`
-	ResponseStatus struct {
-		Code int `json:"code"`
-	} `json:"responseStatus"`
+// Call is something that the API server, or a kubelet in its name, was asked for.
+type Call struct {
+	User, Verb string
+	// Resource is spelled as in `kubectl auth can-i`: deployments.apps, pods/log, or a path like /metrics.
+	Resource string
+	Refused  bool // answered 403
 }
 
-// resource is spelled as in `kubectl auth can-i`: deployments.apps, pods/log, or a path like /metrics.
-func (e *auditEvent) resource() string {
-	if e.ObjectRef == nil {
-		return e.RequestURI
-	}
-	s := e.ObjectRef.Resource
-	if e.ObjectRef.APIGroup != "" {
-		s += "." + e.ObjectRef.APIGroup
-	}
-	if e.ObjectRef.Subresource != "" {
-		s += "/" + e.ObjectRef.Subresource
-	}
-	return s
-}
+func (c Call) String() string { return c.User + " " + c.Verb + " " + c.Resource }
 
-// Forbidden lists the calls that were answered 403 so far, each once, as "user verb resource". The API server writes
-// a call down just after its answer, so a test that waits for a line has to poll.
-func (k *Kubernetes) Forbidden(tb testing.TB) []string {
+// Audit is the file of an API server's audit log, one event of audit.k8s.io/v1 on a line. A call is written down just after its answer, so a
+// test that waits for one has to poll.
+type Audit string
+
+// Calls lists what was asked for so far, each once.
+func (a Audit) Calls(tb testing.TB) []Call {
 	tb.Helper()
-	b, err := os.ReadFile(k.AuditLog)
+	b, err := os.ReadFile(string(a))
 	must(tb, err)
-	var calls []string
+	var calls []Call
+	seen := map[Call]bool{}
 	for line := range bytes.Lines(b) {
 		if !bytes.HasSuffix(line, []byte("\n")) {
 			break // still being written
@@ -63,10 +50,111 @@ func (k *Kubernetes) Forbidden(tb testing.TB) []string {
 		if err := json.Unmarshal(line, &e); err != nil {
 			tb.Fatalf("audit log: %v: %s", err, line)
 		}
-		call := e.User.Username + " " + e.Verb + " " + e.resource()
-		if e.ResponseStatus.Code == http.StatusForbidden && !slices.Contains(calls, call) {
-			calls = append(calls, call)
+		for _, c := range e.calls() {
+			if !seen[c] {
+				seen[c] = true
+				calls = append(calls, c)
+			}
 		}
 	}
 	return calls
+}
+
+// Forbidden are the calls that were refused, as "user verb resource".
+func (a Audit) Forbidden(tb testing.TB) []string {
+	tb.Helper()
+	var refused []string
+	for _, c := range a.Calls(tb) {
+		if c.Refused {
+			refused = append(refused, c.String())
+		}
+	}
+	return refused
+}
+
+// Unused are the grants, as Grants spells them, that a user never made use of.
+func (a Audit) Unused(tb testing.TB, user string, grants []string) []string {
+	tb.Helper()
+	used := map[string]bool{}
+	for _, c := range a.Calls(tb) {
+		if c.User == user && !c.Refused {
+			used[c.Verb+" "+c.Resource] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(grants), func(grant string) bool { return used[grant] })
+}
+
+type auditEvent struct {
+	Verb       string
+	RequestURI string
+	User       struct{ Username string }
+	ObjectRef  *struct{ Resource, APIGroup, Subresource string }
+
+	ResponseStatus struct{ Code int }
+	ResponseObject struct {
+		Spec struct {
+			User                  string
+			ResourceAttributes    *struct{ Verb, Group, Resource, Subresource string }
+			NonResourceAttributes *struct{ Path, Verb string }
+		}
+		Status struct{ Allowed bool }
+	}
+}
+
+// calls are the call itself and, of a review, the one that it is about.
+func (e *auditEvent) calls() []Call {
+	path, _, _ := strings.Cut(e.RequestURI, "?")
+	own := Call{e.User.Username, e.Verb, path, e.ResponseStatus.Code == http.StatusForbidden}
+	if o := e.ObjectRef; o != nil {
+		own.Resource = spelled(o.Resource, o.Subresource, o.APIGroup)
+	}
+	review := e.ResponseObject
+	refused := !review.Status.Allowed
+	if r := review.Spec.ResourceAttributes; r != nil {
+		return []Call{own, {review.Spec.User, r.Verb, spelled(r.Resource, r.Subresource, r.Group), refused}}
+	}
+	if r := review.Spec.NonResourceAttributes; r != nil {
+		return []Call{own, {review.Spec.User, r.Verb, r.Path, refused}}
+	}
+	return []Call{own}
+}
+
+func spelled(resource, subresource, group string) string {
+	if group != "" {
+		resource += "." + group
+	}
+	if subresource != "" {
+		resource += "/" + subresource
+	}
+	return resource
+}
+
+// Grants are what the roles named like an account allow, as "verb resource"; list is what `kubectl get clusterroles,roles -o json` prints.
+func Grants(tb testing.TB, list, account string) []string {
+	tb.Helper()
+	var roles struct {
+		Items []struct {
+			Metadata struct{ Name string }
+			Rules    []struct{ APIGroups, Resources, NonResourceURLs, Verbs []string }
+		}
+	}
+	must(tb, json.Unmarshal([]byte(list), &roles))
+	var grants []string
+	for _, role := range roles.Items {
+		if role.Metadata.Name != account {
+			continue
+		}
+		for _, rule := range role.Rules {
+			for _, verb := range rule.Verbs {
+				for _, resource := range rule.Resources {
+					resource, subresource, _ := strings.Cut(resource, "/")
+					grants = append(grants, verb+" "+spelled(resource, subresource, rule.APIGroups[0]))
+				}
+				for _, path := range rule.NonResourceURLs {
+					grants = append(grants, verb+" "+path)
+				}
+			}
+		}
+	}
+	return grants
 }

@@ -59,7 +59,7 @@ func TestKubernetes(t *testing.T) {
 		require.Equal(t, http.StatusForbidden, k.get(t, a, "/api/v1/pods"))
 		refused := "system:serviceaccount:obs:reader list pods"
 		proc.Eventually(t, 10*time.Second, func() error {
-			if calls := k.Forbidden(t); !slices.Equal(calls, []string{refused}) {
+			if calls := k.AuditLog.Forbidden(t); !slices.Equal(calls, []string{refused}) {
 				return fmt.Errorf("forbidden: %q", calls)
 			}
 			return nil

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -207,4 +208,26 @@ func RepoRoot() (string, error) {
 		}
 		dir = up
 	}
+}
+
+// sources is the folder of a module, in the version that a server is built with.
+func sources(name, module string) (string, error) {
+	s, err := find(name)
+	if err != nil {
+		return "", err
+	}
+	root, err := RepoRoot()
+	if err != nil {
+		return "", err
+	}
+	b, err := newBuild(s, root)
+	if err != nil {
+		return "", err
+	}
+	out, err := b.goCmd("mod", "download", "-json", module).Output()
+	var answer struct{ Dir, Error string }
+	if err := errors.Join(err, json.Unmarshal(out, &answer)); err != nil {
+		return "", fmt.Errorf("sources of %s: %w %s", module, err, answer.Error)
+	}
+	return answer.Dir, nil
 }

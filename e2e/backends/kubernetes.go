@@ -29,7 +29,7 @@ const loopback = "127.0.0.1"
 type Kubernetes struct {
 	URL             string // https://127.0.0.1:…, or on the address of StartKubernetesOn
 	CAFile          string // PEM
-	AuditLog        string // one JSON event per line; see Forbidden
+	AuditLog        Audit
 	AdminKubeconfig string // file; group system:masters, which RBAC never refuses
 
 	APIServer *proc.Process
@@ -68,7 +68,7 @@ func startKubernetesIn(tb testing.TB, dir string, ca *pki, address string, flags
 		dir:             dir,
 		URL:             fmt.Sprintf("https://%s:%d", address, ports[0]),
 		CAFile:          filepath.Join(dir, "ca.crt"),
-		AuditLog:        filepath.Join(dir, "audit.log"),
+		AuditLog:        Audit(filepath.Join(dir, "audit.log")),
 		AdminKubeconfig: filepath.Join(dir, "admin.kubeconfig"),
 		kubectl:         binary(tb, "kubectl"),
 		ca:              ca,
@@ -89,7 +89,7 @@ func startKubernetesIn(tb testing.TB, dir string, ca *pki, address string, flags
 	k.APIServer = proc.Start(tb, proc.Cmd{
 		Name: "kube-apiserver", Path: apiserver, Dir: dir,
 		Args: slices.Concat(apiserverArgs(ca, address, ports[0], etcdURL),
-			[]string{"--audit-policy-file=" + policy, "--audit-log-path=" + k.AuditLog}, flags),
+			[]string{"--audit-policy-file=" + policy, "--audit-log-path=" + string(k.AuditLog)}, flags),
 		// Nothing of it is needed any more: no waiting for clients that still watch.
 		Grace: 2 * time.Second,
 	})
@@ -141,18 +141,25 @@ func apiserverArgs(ca *pki, address string, port int, etcdURL string) []string {
 // Kubectl runs kubectl as admin and returns what it printed. An error fails the test with kubectl's own words.
 func (k *Kubernetes) Kubectl(tb testing.TB, stdin string, args ...string) string {
 	tb.Helper()
+	stdout, _, err := k.TryKubectl(stdin, args...)
+	must(tb, err)
+	return stdout
+}
+
+// TryKubectl is Kubectl for a call that may fail.
+func (k *Kubernetes) TryKubectl(stdin string, args ...string) (stdout, stderr string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, k.kubectl, args...)
 	// HOME is where it caches discovery.
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + k.dir, "KUBECONFIG=" + k.AdminKubeconfig}
 	cmd.Stdin = strings.NewReader(stdin)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		tb.Fatalf("kubectl %q: %v\n%s", args, err, stderr.Bytes())
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err = cmd.Run(); err != nil {
+		err = fmt.Errorf("kubectl %q: %w\n%s", args, err, errs.Bytes())
 	}
-	return stdout.String()
+	return out.String(), errs.String(), err
 }
 
 // Apply applies YAML manifests on the server's side.

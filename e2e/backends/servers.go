@@ -59,6 +59,10 @@ var servers = []server{
 		module: "github.com/grafana/loki/v3", pkg: "github.com/grafana/loki/v3/cmd/loki",
 	},
 	{
+		name: "operator", dir: "operator", cold: "4 minutes",
+		module: "github.com/open-telemetry/opentelemetry-operator", pkg: "github.com/open-telemetry/opentelemetry-operator",
+	},
+	{
 		name: "prometheus", dir: "prometheus", cold: "4 minutes",
 		module: "github.com/prometheus/prometheus", pkg: "github.com/prometheus/prometheus/cmd/prometheus",
 	},

@@ -34,3 +34,10 @@ func StartTargetAllocator(tb testing.TB, config string, kubeconfig string) *Targ
 	waitReady(tb, a.URL+"/readyz", a.Process)
 	return a
 }
+
+// MonitorCRDs is a folder with the definitions of ServiceMonitor, PodMonitor, Probe and ScrapeConfig, which come with the Prometheus Operator, in
+// the version that the allocator is built with: monitoring.coreos.com_servicemonitors.yaml and so on. It may ask the network.
+func MonitorCRDs() (string, error) {
+	dir, err := sources("targetallocator", "github.com/prometheus-operator/prometheus-operator")
+	return filepath.Join(dir, "example", "prometheus-operator-crd"), err
+}

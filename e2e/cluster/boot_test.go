@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -66,7 +67,7 @@ func TestSpansFindTheirWayByName(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, page, "demo_traces_total{class=")
 	assert.Empty(t, servers.Loki.Series(t, ""))
-	assert.Equal(t, 1.0, servers.Prometheus.Query(t, "vector(1)")[0].Value)
+	assert.Len(t, servers.Prometheus.Query(t, "vector(1)"), 1)
 }
 
 // The names that a StatefulSet's pods have behind a headless Service.
@@ -110,7 +111,7 @@ spec:
 		})
 	}
 	_, err := resolver.LookupHost(t.Context(), "example.com.")
-	assert.ErrorContains(t, err, "no such host", "there is nothing beyond the cluster, and whoever asks is told at once") //nolint:testifylint // the text is the point
+	assert.ErrorContains(t, err, "no such host", "there is nothing beyond the cluster, and whoever asks is told at once")
 }
 
 func TestHostPorts(t *testing.T) {
@@ -186,6 +187,40 @@ func TestKubeletCanBeVerified(t *testing.T) {
 	assert.Equal(t, http.StatusUnauthorized, resp.StatusCode, "but it wants to know who asks")
 }
 
+// What kubeletstats and the cAdvisor job read: the kubelet knows what each pod uses, its network too.
+func TestKubeletCountsWhatPodsUse(t *testing.T) {
+	c := Start(t)
+	if !c.Own() {
+		t.Skip("NOT TESTED: what runs on another cluster's nodes is not known")
+	}
+	proc.Eventually(t, time.Minute, func() error {
+		var summary struct {
+			Pods []struct {
+				PodRef  struct{ Name, Namespace string }
+				Network *struct{ RxBytes int }
+				Memory  *struct{ WorkingSetBytes int }
+				CPU     *struct{ UsageCoreNanoSeconds int }
+			}
+		}
+		text := c.Kubectl(t, "get", "--raw", "/api/v1/nodes/"+NodeName+"/proxy/stats/summary")
+		require.NoError(t, json.Unmarshal([]byte(text), &summary))
+		for _, p := range summary.Pods {
+			if strings.HasPrefix(p.PodRef.Name, "coredns-") && p.Network != nil && p.Network.RxBytes > 0 &&
+				p.Memory != nil && p.Memory.WorkingSetBytes > 0 && p.CPU != nil && p.CPU.UsageCoreNanoSeconds > 0 {
+				return nil
+			}
+		}
+		return fmt.Errorf("coredns is not among them, or uses nothing: %+v", summary)
+	})
+	page := c.Kubectl(t, "get", "--raw", "/api/v1/nodes/"+NodeName+"/proxy/metrics/cadvisor")
+	for _, series := range []string{
+		`container_memory_working_set_bytes\{container="coredns",`, `container_cpu_usage_seconds_total\{container="coredns",`,
+		`container_network_receive_bytes_total\{container="",[^}]*pod="coredns-`,
+	} {
+		assert.Regexp(t, series, page)
+	}
+}
+
 func TestPodSecurityIsEnforced(t *testing.T) {
 	c := Start(t)
 	c.Apply(t, `{apiVersion: v1, kind: Namespace, metadata: {name: strict, labels: {pod-security.kubernetes.io/enforce: restricted}}}`)
@@ -205,7 +240,7 @@ func TestRefusedCallsAreInTheAuditLog(t *testing.T) {
 	_, err := c.TryKubectl("", "get", "secrets", "-n", "kube-system", "--as=somebody")
 	require.Error(t, err)
 	proc.Eventually(t, 10*time.Second, func() error {
-		for _, call := range c.Forbidden(t) {
+		for _, call := range c.AuditLog(t).Forbidden(t) {
 			if call == "admin list secrets" { // who asked for somebody else
 				return nil
 			}

@@ -34,7 +34,10 @@ type Cluster struct {
 // kubectlTimeout is for one call that does not say its own.
 const kubectlTimeout = 2 * time.Minute
 
-var booted = sync.OnceValues(boot)
+var (
+	booted = sync.OnceValues(boot)
+	told   sync.Once // why not
+)
 
 // Start boots the cluster when the first test asks for it, and returns the same one to every test. A failed test shows what the cluster
 // looks like at its end.
@@ -42,7 +45,8 @@ func Start(tb testing.TB) *Cluster {
 	tb.Helper()
 	c, err := booted()
 	if err != nil {
-		tb.Fatalf("no cluster: %v", err)
+		told.Do(func() { tb.Fatalf("no cluster: %v", err) })
+		tb.Fatal("no cluster: see the first test")
 	}
 	tb.Cleanup(func() {
 		if tb.Failed() {

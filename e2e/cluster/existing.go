@@ -19,7 +19,7 @@ const LoadEnv = "SLUICE_CLUSTER_LOAD"
 func mainOfExisting(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "sluice-existing-")
 	if err == nil {
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }()
 		err = errors.Join(os.Setenv(workEnv, dir), backends.Build("kubectl", "jaeger", "loki", "prometheus", "targetallocator"), fetchMonitorCRDs(), buildPrograms(dir))
 	}
 	if err != nil {
@@ -44,7 +44,7 @@ func existing(kubeconfig string) (*Cluster, error) {
 	return c, nil
 }
 
-func (c *Cluster) loadExisting(tb testing.TB, name, archive string) {
+func loadExisting(tb testing.TB, name, archive string) {
 	tb.Helper()
 	load := strings.Fields(os.Getenv(LoadEnv))
 	if len(load) == 0 {

@@ -2,9 +2,7 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,9 +14,6 @@ import (
 	"github.com/sluice-otel/sluice/e2e/backends"
 )
 
-// SluiceImage is what the manifests run; `make image` writes it.
-const SluiceImage = "ghcr.io/sluice-otel/sluice:0.1.0"
-
 // Sluice is the distribution as the README's Kubernetes quickstart installs it, and the backends that it writes to.
 type Sluice struct {
 	*Cluster
@@ -27,12 +22,17 @@ type Sluice struct {
 
 // tiers are the workloads that the quickstart makes.
 var tiers = [][2]string{
-	{"sluice", "deployment/sluice-targetallocator"}, {"sluice", "statefulset/sluice-sampling"}, {"sluice", "statefulset/sluice-gateway"},
-	{"sluice", "statefulset/sluice-scraper"}, {"sluice-agent", "daemonset/sluice-agent"},
+	{"sluice", "deployment/sluice-targetallocator"},
+	{"sluice", "statefulset/sluice-sampling"},
+	{"sluice", "statefulset/sluice-gateway"},
+	{"sluice", "statefulset/sluice-scraper"},
+	{"sluice-agent", "daemonset/sluice-agent"},
 }
 
-var install sync.Mutex
-var installed *Sluice
+var (
+	install   sync.Mutex
+	installed *Sluice
+)
 
 // StartSluice installs everything when the first test asks for it, and returns the same to every test.
 func StartSluice(tb testing.TB) *Sluice {
@@ -43,7 +43,7 @@ func StartSluice(tb testing.TB) *Sluice {
 	if installed != nil {
 		return installed
 	}
-	c.LoadImage(tb, SluiceImage, filepath.Join(repository(tb), "bin", "sluice-image.tar"))
+	c.LoadSluice(tb)
 	c.LoadTargetAllocator(tb)
 	c.ApplyMonitorCRDs(tb)
 	s := &Sluice{c, c.DeployBackends(tb)}
@@ -97,10 +97,11 @@ func repository(tb testing.TB) string {
 	return root
 }
 
-// ApplyMonitorCRDs makes the API server know ServiceMonitor and PodMonitor, as the version that the Target Allocator was built with has them.
+// ApplyMonitorCRDs makes the API server know ServiceMonitor, PodMonitor and their like, which come with the Prometheus Operator; here in the version
+// that the Target Allocator was built with.
 func (c *Cluster) ApplyMonitorCRDs(tb testing.TB) {
 	tb.Helper()
-	for _, kind := range []string{"servicemonitors", "podmonitors"} {
+	for _, kind := range []string{"servicemonitors", "podmonitors", "probes", "scrapeconfigs"} {
 		c.Kubectl(tb, "apply", "--server-side", "-f", filepath.Join(os.Getenv(crdsEnv), "monitoring.coreos.com_"+kind+".yaml"))
 		c.Kubectl(tb, "wait", "--for=condition=Established", "--timeout=60s", "crd/"+kind+".monitoring.coreos.com")
 	}
@@ -109,18 +110,8 @@ func (c *Cluster) ApplyMonitorCRDs(tb testing.TB) {
 // crdsEnv is where those are.
 const crdsEnv = "SLUICE_CLUSTER_CRDS"
 
-// fetchMonitorCRDs finds them in the module that the Target Allocator is built with, while there is a network to get it from.
+// fetchMonitorCRDs finds them while there is a network to get them from.
 func fetchMonitorCRDs() error {
-	root, err := backends.RepoRoot()
-	if err != nil {
-		return err
-	}
-	cmd := exec.Command("go", "mod", "download", "-json", "github.com/prometheus-operator/prometheus-operator")
-	cmd.Dir = filepath.Join(root, "e2e", "backends", "targetallocator")
-	out, err := cmd.Output()
-	var module struct{ Dir, Error string }
-	if err := errors.Join(err, json.Unmarshal(out, &module)); err != nil {
-		return fmt.Errorf("CRDs of monitors: %w %s", err, module.Error)
-	}
-	return os.Setenv(crdsEnv, filepath.Join(module.Dir, "example", "prometheus-operator-crd"))
+	dir, err := backends.MonitorCRDs()
+	return errors.Join(err, os.Setenv(crdsEnv, dir))
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -38,9 +37,9 @@ func Main(m *testing.M) int {
 	}
 	var w workplace
 	return netns.Machine{
-		Before: func() error { return w.open() },
+		Before: w.open,
 		SetUp:  func() error { return ground{os.Getenv(workEnv)}.lay() },
-		After:  func() { w.close() },
+		After:  w.close,
 	}.Main(m)
 }
 
@@ -52,6 +51,26 @@ type workplace struct {
 }
 
 func (w *workplace) open() error {
+	if err := w.claim(); err != nil {
+		return err
+	}
+	if err := backends.Build(servers...); err != nil {
+		return err
+	}
+	return errors.Join(fetchMonitorCRDs(), buildPrograms(w.dir))
+}
+
+// claim makes the two, after it has removed those of killed runs.
+func (w *workplace) claim() error {
+	// One at a time: a folder that was just made and is not locked yet looks like one that was left.
+	all, err := os.Open(os.TempDir())
+	if err != nil {
+		return err
+	}
+	defer all.Close()
+	if err := syscall.Flock(int(all.Fd()), syscall.LOCK_EX); err != nil {
+		return err
+	}
 	old, err := filepath.Glob(filepath.Join(os.TempDir(), work+"*"))
 	if err != nil {
 		return err
@@ -65,13 +84,7 @@ func (w *workplace) open() error {
 	if w.dir, err = os.MkdirTemp("", work); err != nil {
 		return err
 	}
-	if err := errors.Join(w.take(), os.Setenv(workEnv, w.dir), makeCgroup(filepath.Base(w.dir))); err != nil {
-		return err
-	}
-	if err := backends.Build(servers...); err != nil {
-		return err
-	}
-	return errors.Join(fetchMonitorCRDs(), buildPrograms(w.dir))
+	return errors.Join(w.take(), os.Setenv(workEnv, w.dir), makeCgroup(filepath.Base(w.dir)))
 }
 
 func (w *workplace) take() error {
@@ -95,15 +108,4 @@ func (w *workplace) close() {
 		fmt.Fprintln(os.Stderr, "cluster: left behind:", err)
 	}
 	w.lock.Close()
-}
-
-// buildPrograms builds our own small programs that run in pods, into dir/bin.
-func buildPrograms(dir string) error {
-	const pkg = "github.com/sluice-otel/sluice/e2e/cluster/"
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(dir, "bin")+"/", pkg+"pause", pkg+"demo")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w\n%s", err, out)
-	}
-	return nil
 }

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,11 +14,13 @@ import (
 	"github.com/sluice-otel/sluice/e2e/proc"
 )
 
+// LogMaxSize is how large a container's log file gets before the kubelet turns it: small, so that a test sees it turned. A package may set
+// another before the first Start.
+var LogMaxSize = "256Ki"
+
 const (
 	// NodeName is the only node's.
 	NodeName = "node-1"
-	// LogMaxSize is how large a container's log file gets before the kubelet turns it: small, so that a test sees it turned.
-	LogMaxSize = "256Ki"
 
 	containerdSocket = "/run/containerd/containerd.sock"
 	pauseImage       = "sluice.test/pause:1"
@@ -195,6 +196,3 @@ func binary(tb testing.TB, name string) string {
 	}
 	return path
 }
-
-// hostPort joins what is mostly the node's address and a port.
-func hostPort(host string, port int) string { return net.JoinHostPort(host, fmt.Sprint(port)) }

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"net"
 	"regexp"
+	"strconv"
 	"testing"
 	"time"
 
+	"github.com/sluice-otel/sluice/e2e/backends"
 	"github.com/sluice-otel/sluice/e2e/proc"
 )
 
@@ -20,7 +22,7 @@ func (c *Cluster) Service(tb testing.TB, namespace, name string, port int) strin
 	if net.ParseIP(ip) == nil {
 		tb.Fatalf("service %s/%s has no address of its own: %q", namespace, name, ip)
 	}
-	return "http://" + net.JoinHostPort(ip, fmt.Sprint(port))
+	return "http://" + net.JoinHostPort(ip, strconv.Itoa(port))
 }
 
 // Pod is the address of a pod's port for tests: http://host:port.
@@ -33,7 +35,7 @@ func (c *Cluster) Pod(tb testing.TB, namespace, name string, port int) string {
 	if net.ParseIP(ip) == nil {
 		tb.Fatalf("pod %s/%s has no address: %q", namespace, name, ip)
 	}
-	return "http://" + net.JoinHostPort(ip, fmt.Sprint(port))
+	return "http://" + net.JoinHostPort(ip, strconv.Itoa(port))
 }
 
 var forwarding = regexp.MustCompile(`(?m)^Forwarding from (127\.0\.0\.1:\d+) `)
@@ -58,21 +60,13 @@ func (c *Cluster) forward(tb testing.TB, namespace, object string, port int) str
 	return "http://" + addr
 }
 
-// AuditLog is the API server's file of what it was asked, one event of audit.k8s.io/v1 on a line, without bodies. Another cluster's is not to
-// be had: then the test is skipped.
-func (c *Cluster) AuditLog(tb testing.TB) string {
+// AuditLog is what the API server was asked. Another cluster's is not to be had: then the test is skipped.
+func (c *Cluster) AuditLog(tb testing.TB) backends.Audit {
 	tb.Helper()
 	if c.plane == nil {
 		tb.Skipf("NOT TESTED: the audit log of the cluster of %s is not ours to read", KubeconfigEnv)
 	}
 	return c.plane.AuditLog
-}
-
-// Forbidden lists the calls that the API server has refused so far, each once: "user verb resource".
-func (c *Cluster) Forbidden(tb testing.TB) []string {
-	tb.Helper()
-	c.AuditLog(tb)
-	return c.plane.Forbidden(tb)
 }
 
 // Own says whether the cluster was booted by the tests, so that they may do with its node what they like.

@@ -44,7 +44,7 @@ func copyTree(t *testing.T, to string) {
 }
 
 // Two checkouts of one commit, in other folders, by people with other habits, make the same image; and so does this one, but for the commit that it names.
-// They share Go's build cache: with an empty one each, it was done by hand (docs/adr/0015-image.md).
+// They share Go's build cache, so this does not see what only the compiler would make different.
 func TestImageIsReproducible(t *testing.T) {
 	build := func(dir string, script string, env ...string) *image {
 		t.Helper()

@@ -12,9 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The values of marker.
+// More values of marker.
 const (
-	childOfMain    = "1"
 	firstOfMachine = "machine"
 	testsOfMachine = "tests"
 )
@@ -53,7 +52,7 @@ func (o Machine) run(m runner) int {
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	defer signal.Stop(signals)
 	runtime.LockOSThread() // see startChild
-	cmd, err := startIn(firstOfMachine, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID})
+	cmd, err := startIn(child{marker: firstOfMachine, args: os.Args[1:]}, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "netns: a machine of its own takes root (CAP_SYS_ADMIN):", err)
 		return 1

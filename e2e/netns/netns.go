@@ -20,7 +20,21 @@ const (
 	// reportFD is where the child says that its network is ready, or why not.
 	reportFD = 3
 	ready    = "ready"
+
+	// The marker's values: a child that runs tests, and one that only finds out whether there can be a namespace. See Machine for others.
+	childOfMain = "1"
+	probe       = "probe"
 )
+
+// child is how to start this binary again.
+type child struct {
+	marker string
+	args   []string
+	out    *os.File // for both streams, so that they stay in order; nil: this process's own
+}
+
+// wholeRun has all tests that this process was asked for.
+func wholeRun() child { return child{marker: childOfMain, args: os.Args[1:]} }
 
 // state is what Addr knows: whether this process is inside a namespace and, if not, why not.
 var state = struct {
@@ -31,7 +45,8 @@ var state = struct {
 // Main is the body of a TestMain: os.Exit(netns.Main(m, before)). It calls before, which may be nil, while the host's
 // network is still there, for downloads and builds; what before learns goes to the tests by os.Setenv, because they run
 // in another process: the same test binary in a new network namespace, with lo up and the addresses of Addr on it. Where
-// namespaces are not permitted the tests run in this process, and those that call Addr fail.
+// namespaces are not permitted the tests run in this process, and those that call Addr fail. SLUICE_E2E_LANES says how many tests
+// run at a time, each in a process and a namespace of its own; see lanes.
 func Main(m *testing.M, before func() error) int { return run(m, before) }
 
 // Addr is address number i of the namespace, 1 to 30: 10.99.0.i.
@@ -55,6 +70,9 @@ func run(m runner, before func() error) int {
 	if os.Getenv(marker) != "" {
 		return runChild(m)
 	}
+	if flagged("test.list") {
+		return m.Run()
+	}
 	if before != nil {
 		if err := before(); err != nil {
 			fmt.Fprintln(os.Stderr, "netns: before the tests:", err)
@@ -65,7 +83,13 @@ func run(m runner, before func() error) int {
 	// Before there is a child to pass them on to: from its first moment on, none may end the parent alone.
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	defer signal.Stop(signals)
-	cmd, err := startChild()
+	if n := lanes(); n > 1 {
+		code, err := runLanes(n, signals)
+		if !errors.Is(err, errNoNamespace) {
+			return code
+		}
+	}
+	cmd, err := startChild(wholeRun())
 	if err != nil {
 		signal.Stop(signals)
 		state.why = fmt.Sprintf("it takes root (CAP_SYS_ADMIN), or unprivileged user namespaces (sysctl "+
@@ -76,6 +100,7 @@ func run(m runner, before func() error) int {
 }
 
 func runChild(m runner) int {
+	probing := os.Getenv(marker) == probe
 	must(os.Unsetenv(marker))
 	syscall.CloseOnExec(reportFD)
 	report := os.NewFile(reportFD, "report")
@@ -88,25 +113,28 @@ func runChild(m runner) int {
 	_, err = fmt.Fprint(report, ready)
 	must(err)
 	must(report.Close())
+	if probing {
+		return 0
+	}
 	state.inside = true
 	return m.Run()
 }
 
 // startChild starts this binary again in a namespace and returns once its network is there. Root in a container may lack
 // CAP_SYS_ADMIN, and has the second chance that other users have.
-func startChild() (*exec.Cmd, error) {
-	// Linux kills the child when the thread that forked it ends, not the process: this goroutine, TestMain's, keeps its
-	// thread to the end.
+func startChild(c child) (*exec.Cmd, error) {
+	// Linux kills the child when the thread that forked it ends, not the process: this goroutine, TestMain's or a lane's, keeps
+	// its thread to the end.
 	runtime.LockOSThread()
 	var errs []error
 	if os.Geteuid() == 0 {
-		cmd, err := startIn(childOfMain, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS})
+		cmd, err := startIn(c, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS})
 		if err == nil {
 			return cmd, nil
 		}
 		errs = append(errs, fmt.Errorf("network namespace: %w", err))
 	}
-	cmd, err := startIn(childOfMain, &syscall.SysProcAttr{
+	cmd, err := startIn(c, &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWUSER,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
@@ -117,7 +145,7 @@ func startChild() (*exec.Cmd, error) {
 	return nil, errors.Join(append(errs, fmt.Errorf("network namespace in a user namespace: %w", err))...)
 }
 
-func startIn(role string, attr *syscall.SysProcAttr) (*exec.Cmd, error) {
+func startIn(c child, attr *syscall.SysProcAttr) (*exec.Cmd, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -128,9 +156,12 @@ func startIn(role string, attr *syscall.SysProcAttr) (*exec.Cmd, error) {
 	}
 	defer reader.Close()
 	attr.Pdeathsig = syscall.SIGKILL
-	cmd := exec.Command(exe, os.Args[1:]...)
-	cmd.Env = append(os.Environ(), marker+"="+role)
+	cmd := exec.Command(exe, c.args...)
+	cmd.Env = append(os.Environ(), marker+"="+c.marker)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if c.out != nil {
+		cmd.Stdout, cmd.Stderr = c.out, c.out
+	}
 	cmd.ExtraFiles = []*os.File{writer} // becomes reportFD
 	cmd.SysProcAttr = attr
 	err = cmd.Start()
@@ -159,13 +190,17 @@ func wait(cmd *exec.Cmd, signals <-chan os.Signal) int {
 				fmt.Fprintln(os.Stderr, "netns:", err)
 				return 1
 			}
-			status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
-			if ok && status.Signaled() {
-				return 128 + int(status.Signal())
-			}
-			return cmd.ProcessState.ExitCode()
+			return exitOf(cmd)
 		}
 	}
+}
+
+// exitOf is the exit code of a process that has ended, or 128 plus the signal that ended it.
+func exitOf(cmd *exec.Cmd) int {
+	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return 128 + int(status.Signal())
+	}
+	return cmd.ProcessState.ExitCode()
 }
 
 // must is for the pipe to the parent: without it there is nobody to tell.

@@ -193,20 +193,23 @@ func TestWithoutPermissionTestsRunInPlace(t *testing.T) {
 		assert.Contains(t, string(out), "inside=false")
 		return
 	}
-	// In a user namespace of its own, the player may forbid itself any further network namespace.
-	cmd := player(t, "forbidden")
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
+	for _, lanes := range []string{"", "2"} {
+		// In a user namespace of its own, the player may forbid itself any further network namespace.
+		cmd := player(t, "forbidden")
+		cmd.Env = append(cmd.Env, lanesEnv+"="+lanes)
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Cloneflags:  syscall.CLONE_NEWUSER,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
+		}
+		out, err := cmd.CombinedOutput()
+		if err != nil && cmd.Process == nil && notPermitted(err.Error()) {
+			t.Skipf("needs a user namespace: %v", err)
+		}
+		assert.Equal(t, 7, exitCode(t, err), string(out))
+		assert.Equal(t, 1, strings.Count(string(out), "inside=false"), string(out))
+		assert.Contains(t, string(out), needs)
 	}
-	out, err := cmd.CombinedOutput()
-	if err != nil && cmd.Process == nil && notPermitted(err.Error()) {
-		t.Skipf("needs a user namespace: %v", err)
-	}
-	assert.Equal(t, 7, exitCode(t, err), string(out))
-	assert.Contains(t, string(out), "inside=false")
-	assert.Contains(t, string(out), needs)
 }
 
 // player is this binary in a scenario.
@@ -215,7 +218,7 @@ func player(t *testing.T, name string) *exec.Cmd {
 	exe, err := os.Executable()
 	require.NoError(t, err)
 	cmd := exec.CommandContext(t.Context(), exe)
-	cmd.Env = append(os.Environ(), scenario+"="+name)
+	cmd.Env = append(os.Environ(), scenario+"="+name, lanesEnv+"=")
 	return cmd
 }
 

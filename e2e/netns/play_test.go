@@ -19,6 +19,9 @@ func (f tests) Run() int { return f() }
 
 // play is TestMain of the test binary that a scenario describes.
 func play(name string) int {
+	if scenario, ok := strings.CutPrefix(name, "machine: "); ok {
+		return playMachine(scenario)
+	}
 	var before func() error
 	end := tests(func() int { return 7 })
 	switch name {
@@ -35,6 +38,8 @@ func play(name string) int {
 			<-c
 			return 9
 		}
+	case "lanes":
+		end = playLanes
 	case "forbidden":
 		if err := os.WriteFile("/proc/sys/user/max_net_namespaces", []byte("0"), 0o644); err != nil {
 			fmt.Println(err)
@@ -47,6 +52,9 @@ func play(name string) int {
 	default:
 		fmt.Println("no such scenario:", name)
 		return 2
+	}
+	if flagged("test.list") {
+		return run(end, before)
 	}
 	return run(tests(func() int {
 		fmt.Printf("inside=%t\n", Inside())

@@ -43,7 +43,7 @@ func TestProfileDeliversToBackend(t *testing.T) {
 	t.Cleanup(func() {
 		// Off-cluster, kubeletstats reaches kubelets through the API server; in a cluster it asks them directly.
 		offCluster := "system:serviceaccount:sluice-agent:sluice-agent get nodes/proxy"
-		forbidden := slices.DeleteFunc(k.Forbidden(t), func(call string) bool { return call == offCluster })
+		forbidden := slices.DeleteFunc(k.AuditLog.Forbidden(t), func(call string) bool { return call == offCluster })
 		assert.Empty(t, forbidden, "calls that the shipped roles do not allow")
 	})
 	for _, tier := range []string{"agent", "gateway", "sampling", "scraper", "local"} {

@@ -76,7 +76,7 @@ func TestOutage(t *testing.T) {
 		assert.Greater(t, r.read(w, queueSize), size[i], "%s: %s has not risen", w, queueSize)
 	}
 	report := r.settle()
-	r.assertWhole(report, mostTwice())
+	r.assertWhole(report, mostTwice(), mostTwice())
 	for _, w := range atBackends {
 		assert.Zero(t, r.read(w, w.failed), "%s: %s", w, w.failed)
 		assert.Zero(t, r.read(w, w.lost), "%s: %s", w, w.lost)

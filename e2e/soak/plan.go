@@ -3,12 +3,15 @@ package soak
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
 // Round is one thing that happens to a tier, and what else is wrong at that time.
 type Round struct {
 	Victim string
+	// Stop asks the victim with SIGTERM, and nothing else is wrong: it has to end by itself.
+	Stop   bool
 	Before time.Duration // from the round's beginning to the kill
 	Down   time.Duration // until it is started again
 	// Again is after how much of the start the victim is killed a second time: while it reads its queue. 0: it is not.
@@ -18,7 +21,11 @@ type Round struct {
 }
 
 func (r Round) String() string {
-	text := fmt.Sprintf("kill -9 of %s after %s, down for %s", r.Victim, r.Before, r.Down)
+	signal := "kill -9"
+	if r.Stop {
+		signal = "SIGTERM"
+	}
+	text := fmt.Sprintf("%s of %s after %s, down for %s", signal, r.Victim, r.Before, r.Down)
 	if r.Again > 0 {
 		text += fmt.Sprintf(", killed again %s into its start", r.Again)
 	}
@@ -42,26 +49,23 @@ type Cast struct {
 	Stalls   bool                // networks may lose every packet: then answers get lost with them, and what they were for comes twice
 }
 
+// between is a time of the schedule.
+func between(pick *rand.Rand, least, most time.Duration) time.Duration {
+	return (least + time.Duration(pick.Int64N(int64(most-least)))).Round(time.Millisecond)
+}
+
+// maxDown is how long who is gone stays away at most.
+const maxDown = 1500 * time.Millisecond
+
 // Plan is the schedule of a seed: the same each time for the same cast. The kill comes at most calm after the round has begun.
 func Plan(seed uint64, rounds int, calm time.Duration, cast Cast) []Round {
 	pick := rand.New(rand.NewPCG(seed, 7))
-	between := func(least, most time.Duration) time.Duration {
-		return (least + time.Duration(pick.Int64N(int64(most-least)))).Round(time.Millisecond)
-	}
 	plan := make([]Round, rounds)
-	var order []int
+	victim := inTurns(pick, cast.Tiers)
 	for i := range plan {
-		// In turns, so that few rounds hit everybody; the order is chance.
-		if len(order) == 0 {
-			order = pick.Perm(len(cast.Tiers))
-		}
-		r := Round{
-			Victim: cast.Tiers[order[0]],
-			Before: between(calm/4, calm), Down: between(0, 1500*time.Millisecond),
-		}
-		order = order[1:]
+		r := Round{Victim: victim(), Before: between(pick, calm/4, calm), Down: between(pick, 0, maxDown)}
 		if pick.IntN(100) < 40 {
-			r.Again = between(time.Millisecond, time.Second)
+			r.Again = between(pick, time.Millisecond, time.Second)
 		}
 		// Mostly what the victim sends to: then its queue has something in it when it dies.
 		if behind := cast.Behind[r.Victim]; pick.IntN(100) < 80 && len(behind) > 0 {
@@ -77,4 +81,29 @@ func Plan(seed uint64, rounds int, calm time.Duration, cast Cast) []Round {
 		plan[i] = r
 	}
 	return plan
+}
+
+// PlanWithStops is Plan's kills with a stop among each four of them. The kills of a seed are the same with and without stops.
+func PlanWithStops(seed uint64, kills int, calm time.Duration, cast Cast) []Round {
+	pick := rand.New(rand.NewPCG(seed, 13))
+	victim := inTurns(pick, cast.Tiers)
+	var plan []Round
+	for four := range slices.Chunk(Plan(seed, kills, calm, cast), 4) {
+		stop := Round{Victim: victim(), Stop: true, Before: between(pick, calm/4, calm), Down: between(pick, 0, maxDown)}
+		plan = append(plan, slices.Insert(four, pick.IntN(len(four)+1), stop)...)
+	}
+	return plan
+}
+
+// inTurns gives each of these once before anybody again, so that few rounds hit everybody; the order is chance.
+func inTurns(pick *rand.Rand, names []string) func() string {
+	var order []int
+	return func() string {
+		if len(order) == 0 {
+			order = pick.Perm(len(names))
+		}
+		name := names[order[0]]
+		order = order[1:]
+		return name
+	}
 }

@@ -43,6 +43,47 @@ func TestPlanIsTheSeeds(t *testing.T) {
 	assert.Greater(t, beside["n"], 5)
 }
 
+// A seed that has found something must go on to mean the same kills.
+func TestPlanOfASeedStays(t *testing.T) {
+	cast := Cast{Tiers: []string{"a", "b", "c"}, Behind: map[string][]string{"a": {"n"}, "b": {"p", "q"}}, Networks: map[string]bool{"n": true}, Stalls: true}
+	var said []string
+	for _, r := range Plan(336061, 4, time.Second, cast) {
+		said = append(said, r.String())
+	}
+	assert.Equal(t, []string{
+		"kill -9 of a after 884ms, down for 603ms, killed again 41ms into its start",
+		"kill -9 of b after 389ms, down for 461ms, killed again 518ms into its start",
+		"kill -9 of c after 408ms, down for 1.445s",
+		"kill -9 of a after 609ms, down for 184ms, killed again 3ms into its start, while n: stalls",
+	}, said)
+}
+
+func TestPlanWithStops(t *testing.T) {
+	cast := Cast{Tiers: []string{"a", "b", "c"}, Behind: map[string][]string{"a": {"p"}}}
+	plan := PlanWithStops(1, 50, time.Second, cast)
+	assert.Equal(t, plan, PlanWithStops(1, 50, time.Second, cast))
+	assert.NotEqual(t, plan, PlanWithStops(2, 50, time.Second, cast))
+	var kills []Round
+	stopped, places, last, apart := map[string]int{}, map[int]bool{}, -1, 0
+	for i, r := range plan {
+		if !r.Stop {
+			kills = append(kills, r)
+			continue
+		}
+		stopped[r.Victim]++
+		places[i%5] = true
+		apart, last = max(apart, i-last), i
+		assert.Equal(t, Round{Victim: r.Victim, Stop: true, Before: r.Before, Down: r.Down}, r, "nothing else is wrong")
+		assert.Contains(t, r.String(), "SIGTERM of "+r.Victim)
+	}
+	assert.Equal(t, Plan(1, 50, time.Second, cast), kills)
+	assert.Equal(t, 13, stopped["a"]+stopped["b"]+stopped["c"])
+	assert.Len(t, stopped, 3)
+	assert.Greater(t, len(places), 2, "when is chance")
+	assert.LessOrEqual(t, apart, 9)
+	assert.Len(t, PlanWithStops(1, 2, time.Second, cast), 3, "the short form has one, too")
+}
+
 func TestCountFindsWhatIsMissing(t *testing.T) {
 	acknowledged := map[int]struct{}{1: {}, 2: {}, 3: {}}
 	y := Count(acknowledged, map[int]int{1: 1, 3: 4, 9: 1}, strconv.Itoa)

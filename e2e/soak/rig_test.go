@@ -119,7 +119,7 @@ func (r *rig) startTiers(logs map[string]string) {
 			"SAMPLING_PERCENT": "100", "SAMPLING_DECISION_WAIT": "2s", "SPANMETRICS_INTERVAL": "15s",
 		}))
 	}
-	r.k.Apply(t, samplingEndpoints(replicas))
+	r.k.Apply(t, tiers.SamplingEndpoints(replicas))
 	if r.shape.manifest != "" {
 		r.k.Apply(t, r.shape.manifest)
 	}
@@ -192,27 +192,6 @@ func (r *rig) tier(name string, env map[string]string) {
 	tier := r.shape.tier(profile)
 	tier.Name, tier.Profile, tier.Env, tier.StateDir = "sluice-"+name, profile, env, r.state[name]
 	r.collectors[name] = tiers.Start(r.t, r.k, tier)
-}
-
-// samplingEndpoints is what the controller of EndpointSlices would write for the sampling tier's Service.
-func samplingEndpoints(addresses []string) string {
-	var b strings.Builder
-	b.WriteString(`apiVersion: v1
-kind: Service
-metadata: {name: sluice-sampling, namespace: sluice}
-spec: {clusterIP: None, ports: [{name: otlp-grpc, port: 4317}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: sluice-sampling-1, namespace: sluice, labels: {kubernetes.io/service-name: sluice-sampling}}
-addressType: IPv4
-ports: [{name: otlp-grpc, port: 4317}]
-endpoints:
-`)
-	for i, address := range addresses {
-		fmt.Fprintf(&b, "- {addresses: [%s], conditions: {ready: true}, hostname: sluice-sampling-%d}\n", address, i)
-	}
-	return b.String()
 }
 
 func (r *rig) note(format string, args ...any) {

@@ -3,10 +3,13 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/sluice-otel/sluice/e2e/scraped"
 )
@@ -103,19 +106,16 @@ func answer(rw http.ResponseWriter, v any) {
 
 // metrics is in the text format of Prometheus.
 func metrics(rw http.ResponseWriter, c counts) {
-	rw.Header().Set("Content-Type", "text/plain; version=0.0.4")
-	fmt.Fprintf(rw, "# HELP demo_info The run.\n# TYPE demo_info gauge\ndemo_info{run=%q} 1\n", c.Run)
-	fmt.Fprint(rw, "# HELP demo_lines_total Lines written, by kind.\n# TYPE demo_lines_total counter\n")
+	var b strings.Builder
+	fmt.Fprintf(&b, "# HELP demo_info The run.\n# TYPE demo_info gauge\ndemo_info{run=%q} 1\n", c.Run)
+	b.WriteString("# HELP demo_lines_total Lines written, by kind.\n# TYPE demo_lines_total counter\n")
 	for _, kind := range []string{"json", "long", "plain"} {
-		fmt.Fprintf(rw, "demo_lines_total{kind=%q} %d\n", kind, c.Lines[kind])
+		fmt.Fprintf(&b, "demo_lines_total{kind=%q} %d\n", kind, c.Lines[kind])
 	}
-	fmt.Fprint(rw, "# HELP demo_traces_total Traces made, by class.\n# TYPE demo_traces_total counter\n")
-	names := make([]string, 0, len(c.Traces))
-	for class := range c.Traces {
-		names = append(names, class)
+	b.WriteString("# HELP demo_traces_total Traces made, by class.\n# TYPE demo_traces_total counter\n")
+	for _, class := range slices.Sorted(maps.Keys(c.Traces)) {
+		fmt.Fprintf(&b, "demo_traces_total{class=%q} %d\n", class, c.Traces[class].Made)
 	}
-	slices.Sort(names)
-	for _, class := range names {
-		fmt.Fprintf(rw, "demo_traces_total{class=%q} %d\n", class, c.Traces[class].Made)
-	}
+	rw.Header().Set("Content-Type", "text/plain; version=0.0.4")
+	_, _ = io.WriteString(rw, b.String()) // one who hung up needs no answer
 }
