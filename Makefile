@@ -64,10 +64,11 @@ test: build ## Unit tests, race tests of our packages, the binary under every sh
 	go -C deploy/image vet ./... && go -C deploy/image test ./...
 	go run ./e2e/backends/cmd/build etcd kube-apiserver kubectl
 	go test -tags e2e -count=1 -timeout 10m ./e2e/smoke
+	go test -tags e2e -count=1 -timeout 10m -short ./deploy/kubernetes
 
 e2e: browser victoria-metrics build image ## End to end on real servers and in a browser (root, or unprivileged user namespaces)
 	go run ./e2e/backends/cmd/build
-	go test -tags e2e -count=1 -timeout 45m -p 1 ./e2e ./e2e/image ./e2e/soak ./e2e/backends ./e2e/bench ./e2e/harness \
+	go test -tags e2e -count=1 -timeout 45m -p 1 ./e2e ./e2e/image ./e2e/soak ./e2e/backends ./e2e/bench ./e2e/harness ./deploy/kubernetes \
 		./components/cardinalitylimiterprocessor/internal/page ./components/lokihintprocessor/internal/lokimodel ./components/lokihintprocessor/cmd/lokihint
 
 e2e-image: image ## Only what `make e2e` says of the image: its content, that it runs, that two checkouts make the same one

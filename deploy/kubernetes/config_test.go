@@ -104,6 +104,14 @@ func TestPodsSeeTheShippedFilesByteForByte(t *testing.T) {
 			assert.True(t, used[id], "%s is in nobody's volume", id)
 		}
 	})
+	// Without the Secret no pod of these starts.
+	for _, w := range render(t, "otlp").kind("StatefulSet") {
+		sources, _ := w.at(t, "spec", "template", "spec", "volumes", 0, "projected", "sources").([]any)
+		require.NotEmpty(t, sources)
+		assert.Equal(t, map[string]any{"secret": map[string]any{
+			"name": "sluice-otlp", "items": []any{map[string]any{"key": "authorization", "path": "secrets/authorization"}},
+		}}, sources[len(sources)-1])
+	}
 	// What the ConfigMaps do not have a pod cannot be told to use.
 	all := render(t, "lgtm")
 	gateway := all.get(t, "StatefulSet", "sluice", "sluice-gateway")
