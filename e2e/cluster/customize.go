@@ -54,6 +54,25 @@ func (s *Sluice) Customize(tb testing.TB, more string) {
 	tb.Helper()
 	customizing.Lock()
 	defer customizing.Unlock()
+	s.customize(tb, more)
+	for _, w := range tiers {
+		s.WaitRollout(tb, w[0], w[1], 4*time.Minute)
+	}
+	quickened = true
+}
+
+// Restore takes back what a test has customized, when it ends, but for the intervals. Nobody waits for that.
+func (s *Sluice) Restore(tb testing.TB) {
+	tb.Helper()
+	tb.Cleanup(func() {
+		customizing.Lock()
+		defer customizing.Unlock()
+		s.customize(tb, "")
+	})
+}
+
+func (s *Sluice) customize(tb testing.TB, more string) {
+	tb.Helper()
 	dir := tb.TempDir()
 	// kustomize takes no absolute paths.
 	deploy, err := filepath.Rel(dir, filepath.Join(repository(tb), "deploy", "kubernetes"))
@@ -64,10 +83,6 @@ func (s *Sluice) Customize(tb testing.TB, more string) {
 		tb.Fatal(err)
 	}
 	s.Kubectl(tb, "apply", "-k", dir)
-	for _, w := range tiers {
-		s.WaitRollout(tb, w[0], w[1], 4*time.Minute)
-	}
-	quickened = true
 }
 
 // Scrapers customizes the number of scrapers.
