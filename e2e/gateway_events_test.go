@@ -227,6 +227,7 @@ func (want wantEvent) assert(t *testing.T, name string, r harness.LogRecord) {
 	assert.Equal(t, map[string]any{
 		"k8s.namespace.name": want.namespace, "service.name": "kubernetes-events", "k8s.cluster.name": "default",
 	}, r.Resource, name)
+	assert.Equal(t, r.Time, r.Observed, "%s: whoever reads it, and whenever, it is the same record", name)
 	attrs := maps.Clone(r.Attrs)
 	assert.Equal(t, name, attrs["k8s.event.name"])
 	assert.Regexp(t, `^[0-9a-f-]{36}$`, attrs["k8s.event.uid"], name)

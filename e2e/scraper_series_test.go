@@ -7,52 +7,24 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
-	"maps"
-	"math"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/sluice-otel/sluice/e2e/backends"
 	"github.com/sluice-otel/sluice/e2e/harness"
+	"github.com/sluice-otel/sluice/e2e/keptseries"
 	"github.com/sluice-otel/sluice/e2e/netns"
 	"github.com/sluice-otel/sluice/e2e/proc"
 	"github.com/sluice-otel/sluice/e2e/tiers"
 )
-
-// keptJob is a job's part of configs/series/kept.yaml.
-type keptJob struct {
-	Without []string
-	Keep    []keptMetric
-}
-
-type keptMetric struct {
-	Name      string
-	Labels    []string
-	Buckets   []float64
-	Where     string
-	Sometimes bool
-	StoredAs  string `yaml:"stored_as"`
-}
-
-func keptSeries(t *testing.T) map[string]keptJob {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(harness.Root(t), "configs", "series", "kept.yaml"))
-	require.NoError(t, err)
-	jobs := map[string]keptJob{}
-	require.NoError(t, yaml.Unmarshal(b, &jobs))
-	return jobs
-}
 
 // Of what API server, kubelet and cAdvisor serve, nine series in ten and more do not reach Prometheus, and every one of the
 // list of kept series does, with its labels and as a series of its own.
@@ -76,7 +48,7 @@ func TestScraperSeries(t *testing.T) {
 		Env: map[string]string{"PROMETHEUS_URL": p.URL, "SCRAPE_RECEIVERS": "[prometheus, otlp]", "SCRAPE_INTERVAL": "5s"},
 	})
 	apiserver := get(t, k, k.URL+"/metrics")
-	kept := keptSeries(t)
+	jobs := keptseries.Load(t)
 	var before, after int
 	var table strings.Builder
 	row := func(name string, before, after int) float64 {
@@ -94,7 +66,7 @@ func TestScraperSeries(t *testing.T) {
 	} {
 		page, err := harness.ParseMetrics(strings.ReplaceAll(c.page, " @\n", "\n"))
 		require.NoError(t, err)
-		stored := kept[c.job].arrive(t, c.job, page, c.grows, p, s)
+		stored := arrive(t, jobs[c.job], c.job, page, c.grows, p, s)
 		before, after = before+len(page), after+stored
 		row(c.job, len(page), stored)
 	}
@@ -105,14 +77,14 @@ func TestScraperSeries(t *testing.T) {
 }
 
 // arrive waits until Prometheus has all that is kept of a page, and says how many series it has of the job.
-func (j keptJob) arrive(t *testing.T, job string, page harness.Page, grows bool, p *backends.Prometheus, s *harness.Collector) int {
+func arrive(t *testing.T, j keptseries.Job, job string, page harness.Page, grows bool, p *backends.Prometheus, s *harness.Collector) int {
 	t.Helper()
-	want := j.of(t, page)
+	want := j.Of(t, page)
 	var all []backends.Sample
 	var got map[string]harness.Series
 	proc.Eventually(t, 30*time.Second, func() error {
 		all = p.Query(t, `{job="`+job+`"}`)
-		got = j.of(t, fromPages(all, j))
+		got = j.Of(t, j.FromBackend(all))
 		for key := range want {
 			if _, ok := got[key]; !ok {
 				return fmt.Errorf("%s: %d series, of the page %d, %s is missing", job, len(got), len(want), key)
@@ -120,8 +92,8 @@ func (j keptJob) arrive(t *testing.T, job string, page harness.Page, grows bool,
 		}
 		return nil
 	}, s.Proc, p.Process)
-	for _, series := range fromPages(all, j) {
-		if !j.has(series) {
+	for _, series := range j.FromBackend(all) {
+		if !j.Has(series) {
 			assert.Fail(t, "not in the list", "%s: %s %v", job, series.Name, series.Labels)
 		}
 	}
@@ -131,108 +103,8 @@ func (j keptJob) arrive(t *testing.T, job string, page harness.Page, grows bool,
 			assert.InDelta(t, series.Value, got[key].Value, 0, "%s: %s", job, key)
 		}
 	}
-	j.assertLabels(t, job, got)
+	j.CheckLabels(t, job, got)
 	return len(all)
-}
-
-func (j keptJob) has(s harness.Series) bool {
-	return slices.ContainsFunc(j.Keep, func(m keptMetric) bool { return m.has(s) })
-}
-
-// has says whether a series is one of a metric that is kept.
-func (m keptMetric) has(s harness.Series) bool {
-	suffix, ok := strings.CutPrefix(s.Name, m.Name)
-	if !ok || m.Where != "" && s.Labels[m.Where] == "" {
-		return false
-	}
-	switch suffix {
-	case "":
-		return m.Buckets == nil
-	case "_sum", "_count":
-		return m.Buckets != nil
-	case "_bucket":
-		bound, err := strconv.ParseFloat(s.Labels["le"], 64)
-		return err == nil && (math.IsInf(bound, 1) || slices.Contains(m.Buckets, bound))
-	}
-	return false
-}
-
-// of gives the series that are kept, under a key of name and labels: those that the job drops do not count. Two series
-// of one key would have become one.
-func (j keptJob) of(t *testing.T, page harness.Page) map[string]harness.Series {
-	t.Helper()
-	kept := map[string]harness.Series{}
-	for _, s := range page {
-		if !j.has(s) {
-			continue
-		}
-		var b strings.Builder
-		b.WriteString(s.Name)
-		for _, label := range slices.Sorted(maps.Keys(s.Labels)) {
-			value := s.Labels[label]
-			if value == "" || slices.Contains(j.Without, label) {
-				continue
-			}
-			if bound, err := strconv.ParseFloat(value, 64); err == nil && label == "le" {
-				value = fmt.Sprint(bound) // 1 and 1.0
-			}
-			fmt.Fprintf(&b, " %s=%q", label, value)
-		}
-		key := b.String()
-		if _, ok := kept[key]; ok {
-			assert.Fail(t, "two series become one", key)
-		}
-		kept[key] = s
-	}
-	return kept
-}
-
-// assertLabels looks for each label of the list in at least one of the metric's series.
-func (j keptJob) assertLabels(t *testing.T, job string, got map[string]harness.Series) {
-	t.Helper()
-	for _, m := range j.Keep {
-		labels := map[string]bool{}
-		there := false
-		for _, s := range got {
-			if m.has(s) {
-				there = true
-				for label, value := range s.Labels {
-					labels[label] = labels[label] || value != ""
-				}
-			}
-		}
-		if !there {
-			assert.True(t, m.Sometimes, "%s: no %s", job, m.Name)
-			continue
-		}
-		for _, label := range j.Without {
-			assert.False(t, labels[label], "%s: %s has a label %s", job, m.Name, label)
-		}
-		for _, label := range m.Labels {
-			assert.True(t, labels[label], "%s: %s has no label %s", job, m.Name, label)
-		}
-	}
-}
-
-// fromPages are the series that came from a page, without the labels that came from the target.
-func fromPages(stored []backends.Sample, job keptJob) harness.Page {
-	var page harness.Page
-	for _, sample := range stored {
-		s := harness.Series{Name: sample.Labels["__name__"], Labels: maps.Clone(sample.Labels), Value: sample.Value}
-		if s.Name == "up" || s.Name == "target_info" || strings.HasPrefix(s.Name, "scrape_") {
-			continue
-		}
-		maps.DeleteFunc(s.Labels, func(label, _ string) bool {
-			return slices.Contains([]string{"__name__", "job", "instance", "node", "service_instance_id"}, label) || strings.HasPrefix(label, "k8s_")
-		})
-		for _, m := range job.Keep {
-			if s.Name == m.StoredAs {
-				s.Name = m.Name
-			}
-		}
-		page = append(page, s)
-	}
-	return page
 }
 
 // get reads a page as the scraper would.

@@ -86,7 +86,12 @@ func newPage(w *writer, t *tracer) http.Handler {
 	mux.HandleFunc("GET /scraped/acknowledged", func(rw http.ResponseWriter, _ *http.Request) {
 		answer(rw, map[string]any{"served": samples.Served(), "acknowledged": samples.Acknowledged()})
 	})
-	mux.HandleFunc("GET /metrics", func(rw http.ResponseWriter, _ *http.Request) { metrics(rw, count(w, t)) })
+	var asked visitors
+	mux.HandleFunc("GET /scrapes", func(rw http.ResponseWriter, _ *http.Request) { answer(rw, asked.list()) })
+	mux.HandleFunc("GET /metrics", func(rw http.ResponseWriter, r *http.Request) {
+		asked.note(r.RemoteAddr)
+		metrics(rw, count(w, t))
+	})
 	return mux
 }
 
