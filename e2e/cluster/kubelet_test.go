@@ -102,7 +102,7 @@ var kubeletstats = map[string][]string{
 	},
 	"container_": {
 		"cpu_time_seconds_total", "cpu_usage", "filesystem_available_bytes", "filesystem_capacity_bytes", "filesystem_usage_bytes",
-		"memory_major_page_faults_ratio", "memory_page_faults_ratio", "memory_rss_bytes", "memory_usage_bytes", "memory_working_set_bytes",
+		"memory_major_page_faults_ratio", "memory_page_faults_ratio", "memory_rss_bytes", "memory_usage_bytes",
 	},
 	"k8s_volume_": {"available_bytes", "capacity_bytes", "inodes_ratio", "inodes_free_ratio", "inodes_used_ratio"},
 }
@@ -173,6 +173,9 @@ func TestFiguresAreThoseOfTheNode(t *testing.T) {
 		wait("k8s_pod_memory_working_set_bytes"+of["k8s_pod_"], near)
 		wait("container_memory_working_set_bytes"+cadvisor, near)
 	}
+	// A pod's series does not change when its container is started again, and nothing has one name in two sources.
+	wait(`count({__name__=~"k8s_(pod|volume)_.+", k8s_container_name!=""} or {__name__=~"k8s_(pod|volume)_.+", container_id!=""}) or vector(0)`, is(0, 0))
+	wait(`count(count by (__name__) (count by (__name__, job) ({__name__=~"container_.+"})) > 1) or vector(0)`, is(0, 0))
 	// Gateways come and go in other tests, and with them these: until both looks are of the same moment.
 	proc.Eventually(t, time.Minute, func() error {
 		running := len(strings.Fields(s.Kubectl(t, "get", "pods", "-A", "--field-selector=status.phase=Running,spec.nodeName="+node, "-o", "name")))
