@@ -56,7 +56,12 @@ func pageArrives(t *testing.T, s *Sluice, job, path string) {
 
 	var stored harness.Page
 	proc.Eventually(t, time.Minute, func() error {
-		stored = list.FromBackend(s.Prometheus.Query(t, `{job="`+job+`"}`))
+		// Only what has come lately: an instant query finds what was there five minutes ago.
+		var lately []backends.Sample
+		for _, series := range s.Prometheus.Raw(t, `{job="`+job+`"}`, 4*ScrapeInterval) {
+			lately = append(lately, backends.Sample{Labels: series.Labels, Value: series.Samples[len(series.Samples)-1].Value})
+		}
+		stored = list.FromBackend(lately)
 		for _, m := range list.Keep {
 			if !slices.ContainsFunc(stored, m.Has) {
 				return fmt.Errorf("%s: no %s", job, m.Name)
