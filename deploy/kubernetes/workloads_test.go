@@ -39,6 +39,15 @@ func TestHardening(t *testing.T) {
 	})
 }
 
+// The image is for Linux. A DaemonSet that tolerates everything would wait on a node of Windows for ever, and its rollout with it.
+func TestPodsGoWhereTheImageRuns(t *testing.T) {
+	each(t, func(t *testing.T, all rendered) {
+		for _, w := range all.workloads() {
+			assert.Equal(t, map[string]string{"kubernetes.io/os": "linux"}, w.Spec.Template.Spec.NodeSelector, w.Metadata.Name)
+		}
+	})
+}
+
 // selects says whether a selector, as a map of labels or as a LabelSelector, takes a pod with these labels.
 func selects(t *testing.T, selector any, labels map[string]string) bool {
 	t.Helper()
