@@ -174,15 +174,17 @@ func TestMemory(t *testing.T) {
 func TestThereIsTimeToStop(t *testing.T) {
 	each(t, func(t *testing.T, all rendered) {
 		all.collectors(t, func(name string, w object, c container) {
-			mounted := all.mounted(t, w, c)
+			mounted, found := all.mounted(t, w, c), 0
 			for _, path := range all.configs(t, w, c) {
 				for _, m := range regexp.MustCompile(`(?m)^ +timeout: (\d+)s$`).FindAllStringSubmatch(mounted[path], -1) {
 					timeout, err := strconv.Atoi(m[1])
 					require.NoError(t, err)
 					// What is on its way may take that long, and then all is written down.
 					assert.GreaterOrEqual(t, w.Spec.Template.Spec.TerminationGracePeriodSeconds, timeout+20, "%s: %s", name, path)
+					found++
 				}
 			}
+			assert.Positive(t, found, "%s: no exporter's timeout found", name)
 		})
 	})
 }
