@@ -55,6 +55,17 @@ func TestTheAPIServerTakesEveryOverlay(t *testing.T) {
 	}
 	out, err = kubectl(t, k, "", "diff", "-k", filepath.Join("overlays", "lgtm"))
 	assert.NoError(t, err, "nothing is left to do: %s", out)
+
+	// What the README sets by hand before there are fewer samplers is taken back by the next apply.
+	for _, set := range []string{"sluice-gateway SAMPLING_REPLICAS=1", "sluice-sampling SAMPLING_KEEP_ON_STOP=false"} {
+		name, variable, _ := strings.Cut(set, " ")
+		out, err = kubectl(t, k, "", "-n", "sluice", "set", "env", "statefulset/"+name, variable)
+		require.NoError(t, err, out)
+	}
+	out, err = kubectl(t, k, "", "apply", "-k", filepath.Join("overlays", "lgtm"))
+	require.NoError(t, err, out)
+	out, err = kubectl(t, k, "", "diff", "-k", filepath.Join("overlays", "lgtm"))
+	assert.NoError(t, err, "nothing of it stays: %s", out)
 }
 
 // kustomizedAgain is the YAML of what was rendered.

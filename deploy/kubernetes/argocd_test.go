@@ -40,7 +40,7 @@ func TestArgoCDApplications(t *testing.T) {
 			}
 			text := read(t, "deploy/argocd/"+filepath.Base(path))
 			require.NoError(t, yaml.Unmarshal([]byte(text), &app))
-			assert.Contains(t, app.Spec.SyncPolicy.SyncOptions, "ServerSideApply=true")
+			assert.Equal(t, []string{"ServerSideApply=true", "PruneLast=true"}, app.Spec.SyncPolicy.SyncOptions)
 			dir, err := filepath.Rel("deploy/kubernetes", app.Spec.Source.Path)
 			require.NoError(t, err)
 			kustomization, err := yaml.Marshal(map[string]any{

@@ -59,8 +59,9 @@ type podTemplate struct {
 }
 
 type podSpec struct {
-	ServiceAccountName            string `yaml:"serviceAccountName"`
-	TerminationGracePeriodSeconds int    `yaml:"terminationGracePeriodSeconds"`
+	ServiceAccountName            string            `yaml:"serviceAccountName"`
+	NodeSelector                  map[string]string `yaml:"nodeSelector"`
+	TerminationGracePeriodSeconds int               `yaml:"terminationGracePeriodSeconds"`
 	TopologySpreadConstraints     []struct {
 		LabelSelector any `yaml:"labelSelector"`
 	} `yaml:"topologySpreadConstraints"`

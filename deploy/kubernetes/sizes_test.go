@@ -73,7 +73,8 @@ func TestQueuesFillAtMostHalfOfTheirVolume(t *testing.T) {
 			queues := queueBytes(t, all, w, c)
 			require.Positive(t, queues, name)
 			if w.Kind == "DaemonSet" {
-				assert.Equal(t, int64(3<<30), queues, "%s: the comment at its volume and the README say so", name)
+				assert.Equal(t, int64(3<<30), queues, "%s: the comment at its volume says so", name)
+				assert.Contains(t, read(t, "deploy/kubernetes/README.md"), fmt.Sprintf("takes up to %d GiB", 2*queues>>30))
 				return
 			}
 			size := quantity(t, w.Spec.VolumeClaimTemplates[0].Spec.Resources.Requests["storage"])
@@ -173,15 +174,17 @@ func TestMemory(t *testing.T) {
 func TestThereIsTimeToStop(t *testing.T) {
 	each(t, func(t *testing.T, all rendered) {
 		all.collectors(t, func(name string, w object, c container) {
-			mounted := all.mounted(t, w, c)
+			mounted, found := all.mounted(t, w, c), 0
 			for _, path := range all.configs(t, w, c) {
 				for _, m := range regexp.MustCompile(`(?m)^ +timeout: (\d+)s$`).FindAllStringSubmatch(mounted[path], -1) {
 					timeout, err := strconv.Atoi(m[1])
 					require.NoError(t, err)
 					// What is on its way may take that long, and then all is written down.
 					assert.GreaterOrEqual(t, w.Spec.Template.Spec.TerminationGracePeriodSeconds, timeout+20, "%s: %s", name, path)
+					found++
 				}
 			}
+			assert.Positive(t, found, "%s: no exporter's timeout found", name)
 		})
 	})
 }

@@ -39,6 +39,23 @@ func TestHardening(t *testing.T) {
 	})
 }
 
+// The image is for Linux. A DaemonSet that tolerates everything would wait on a node of Windows for ever, and its rollout with it.
+func TestPodsGoWhereTheImageRuns(t *testing.T) {
+	each(t, func(t *testing.T, all rendered) {
+		for _, w := range all.workloads() {
+			assert.Equal(t, map[string]string{"kubernetes.io/os": "linux"}, w.Spec.Template.Spec.NodeSelector, w.Metadata.Name)
+		}
+	})
+}
+
+// Two agents would want the same ports and files; and one node that is down must not stop the rollout on all others.
+func TestAgentsAreReplacedInShares(t *testing.T) {
+	each(t, func(t *testing.T, all rendered) {
+		w := all.get(t, "DaemonSet", "sluice-agent", "sluice-agent")
+		assert.Equal(t, map[string]any{"maxSurge": 0, "maxUnavailable": "5%"}, w.at(t, "spec", "updateStrategy", "rollingUpdate"))
+	})
+}
+
 // selects says whether a selector, as a map of labels or as a LabelSelector, takes a pod with these labels.
 func selects(t *testing.T, selector any, labels map[string]string) bool {
 	t.Helper()

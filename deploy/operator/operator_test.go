@@ -98,6 +98,7 @@ func (r *rig) testTiers(t *testing.T) {
 			r.assertAdmission(t, tier, made)
 		}
 		r.assertSelectors(t)
+		r.assertPrometheus(t)
 	}
 	r.assertTargetAllocator(t)
 }
