@@ -86,6 +86,7 @@ e2e-cluster: node image ## The whole thing in a Kubernetes that the tests boot (
 # What a node is made of; a cluster of one's own brings it along.
 .PHONY: node
 node:
+	@[ "$$(id -u)" = 0 ] || [ -n "$(SLUICE_CLUSTER_KUBECONFIG)" ] || { echo 'a Kubernetes of its own takes root; SLUICE_CLUSTER_KUBECONFIG names one that is there: e2e/cluster/README.md'; exit 1; }
 	@missing=; for program in containerd ctr runc conntrack iptables ip; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
 		[ -e /usr/lib/cni/portmap ] || [ -e /opt/cni/bin/portmap ] || missing="$$missing portmap"; \
 		[ -z "$$missing" ] || [ -n "$(SLUICE_CLUSTER_KUBECONFIG)" ] || { echo "not there:$$missing, which a node of Kubernetes needs: apt-get install --no-install-recommends" \
