@@ -36,9 +36,9 @@ build: ## Build bin/otelcol: static, trimmed, version stamped
 IMAGE := ghcr.io/sluice-otel/sluice
 ARCH ?= $(shell go env GOARCH)
 image: $(TOOLS)/image ## Pack the binary and configs/ into bin/sluice-image.tar (OCI; docker, podman, ctr load it), with a bill of materials
-	@rm -f bin/sluice-image* && mkdir -p $(ARCH:%=bin/image/%)
+	@rm -rf bin/sluice-image* bin/image && mkdir -p $(ARCH:%=bin/image/%)
 	@for arch in $(ARCH); do \
-		if [ "linux/$$arch" = "$(shell go env GOOS)/$(shell go env GOARCH)" ]; then $(MAKE) --no-print-directory build && ln -f bin/otelcol bin/image/$$arch/otelcol; \
+		if [ "linux/$$arch" = "$(shell go env GOOS)/$(shell go env GOARCH)" ]; then $(MAKE) --no-print-directory build; ln -f bin/otelcol bin/image/$$arch/otelcol; \
 		else .ci/build-progress env CGO_ENABLED=0 GOOS=linux GOARCH=$$arch go -C distro build -v $(BUILD_FLAGS) -o ../bin/image/$$arch/otelcol .; fi; \
 		$(TOOLS)/image sbom -binary bin/image/$$arch/otelcol -module distro -version $(VERSION) -out bin/sluice-image-$$arch.cdx.json; \
 	done
@@ -86,6 +86,7 @@ e2e-cluster: node image ## The whole thing in a Kubernetes that the tests boot (
 # What a node is made of; a cluster of one's own brings it along.
 .PHONY: node
 node:
+	@[ "$$(id -u)" = 0 ] || [ -n "$(SLUICE_CLUSTER_KUBECONFIG)" ] || { echo 'a Kubernetes of its own takes root; SLUICE_CLUSTER_KUBECONFIG names one that is there: e2e/cluster/README.md'; exit 1; }
 	@missing=; for program in containerd ctr runc conntrack iptables ip; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
 		[ -e /usr/lib/cni/portmap ] || [ -e /opt/cni/bin/portmap ] || missing="$$missing portmap"; \
 		[ -z "$$missing" ] || [ -n "$(SLUICE_CLUSTER_KUBECONFIG)" ] || { echo "not there:$$missing, which a node of Kubernetes needs: apt-get install --no-install-recommends" \

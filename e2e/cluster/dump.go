@@ -67,6 +67,10 @@ func (c *Cluster) describe(namespace string) string {
 				fmt.Fprintln(&b, err)
 			}
 		}
+		// Why it was started again; most have not been.
+		if out, err := c.TryKubectl("", "logs", "-n", f[0], f[1], "--all-containers", "--prefix", "--previous", fmt.Sprint("--tail=", lastLines)); err == nil || out != "" {
+			fmt.Fprintf(&b, "---- kubectl logs --previous -n %s %s\n%s", f[0], f[1], out)
+		}
 	}
 	return b.String()
 }

@@ -20,7 +20,7 @@ type object = map[string]any
 // The tool is that of `make image`.
 func (c *Cluster) LoadProgram(tb testing.TB, name, program string) {
 	tb.Helper()
-	if _, loaded := c.programs.LoadOrStore(name, true); loaded {
+	if _, loaded := c.programs.Load(name); loaded {
 		return
 	}
 	archive := filepath.Join(c.dir, "image-"+filepath.Base(program)+".tar")
@@ -31,6 +31,7 @@ func (c *Cluster) LoadProgram(tb testing.TB, name, program string) {
 		tb.Fatalf("image %s: %v: %s", name, err, out)
 	}
 	c.LoadImage(tb, name, archive)
+	c.programs.Store(name, true)
 	_ = os.Remove(archive) // for the room; all of the folder goes away at the end
 }
 
@@ -54,8 +55,9 @@ func (c *Cluster) LoadSluice(tb testing.TB) string {
 		tb.Fatalf("%v: run make image", err)
 	}
 	name := "ghcr.io/sluice-otel/sluice:" + string(version[1])
-	if _, loaded := c.programs.LoadOrStore(name, true); !loaded {
+	if _, loaded := c.programs.Load(name); !loaded {
 		c.LoadImage(tb, name, archive)
+		c.programs.Store(name, true)
 	}
 	return name
 }

@@ -39,6 +39,9 @@ func (o Machine) run(m runner) int {
 		state.inside = true
 		return m.Run()
 	}
+	if flagged("test.list") {
+		return m.Run()
+	}
 	if o.After != nil {
 		defer o.After()
 	}

@@ -27,6 +27,9 @@ func playMachine(scenario string) int {
 		o.Before = func() error { return errors.New("no compiler here") }
 	case "set-up fails":
 		o.SetUp = func() error { return errors.New("no disk here") }
+	case "list":
+		o.Before = func() error { return errors.New("no compiler here") }
+		return o.run(tests(func() int { return 7 }))
 	}
 	return o.run(tests(func() int {
 		self, err := os.Readlink("/proc/self")
@@ -134,4 +137,12 @@ func TestMachineThatCannotBeSetUpRunsNothing(t *testing.T) {
 		assert.Contains(t, string(out), "after")
 		assert.NotContains(t, string(out), "inside=")
 	}
+}
+
+func TestNoMachineIsMadeForAListOfTests(t *testing.T) {
+	cmd := player(t, "machine: list")
+	cmd.Args = append(cmd.Args, "-test.list=.")
+	out, err := cmd.CombinedOutput()
+	assert.Equal(t, 7, exitCode(t, err), string(out))
+	assert.NotContains(t, string(out), "no compiler here")
 }
