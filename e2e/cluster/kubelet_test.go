@@ -157,7 +157,8 @@ func TestFiguresAreThoseOfTheNode(t *testing.T) {
 			if strings.HasPrefix(name, "network") { // one for each direction and interface
 				wait("count by (k8s_node_name) ("+group+name+of[group]+") > bool 1", is(1, 0))
 			} else {
-				wait(group+name+of[group], positive)
+				// A container that has just started has no id yet, and so one series more: not for long.
+				wait("last_over_time("+group+name+of[group]+"[25s])", positive)
 			}
 		}
 	}
