@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sluice-otel/sluice/e2e/backends"
+	"github.com/sluice-otel/sluice/e2e/proc"
 )
 
 // Sluice is the distribution as the README's Kubernetes quickstart installs it, and the backends that it writes to.
@@ -111,7 +112,10 @@ func (c *Cluster) ApplyMonitorCRDs(tb testing.TB) {
 			continue // somebody's, in a version of theirs
 		}
 		c.Kubectl(tb, "apply", "--server-side", "-f", filepath.Join(os.Getenv(crdsEnv), "monitoring.coreos.com_"+kind+".yaml"))
-		c.Kubectl(tb, "wait", "--for=condition=Established", "--timeout=60s", "crd/"+kind+".monitoring.coreos.com")
+		proc.Eventually(tb, time.Minute, func() error { // `kubectl wait` fails on one that has no conditions yet
+			_, err := c.TryKubectl("", "get", kind+".monitoring.coreos.com", "-A")
+			return err
+		})
 	}
 }
 
