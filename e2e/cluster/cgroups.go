@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -41,6 +42,11 @@ func makeCgroup(name string) error {
 	}
 	if len(mounts) == 0 {
 		mounts = v2
+		for _, m := range v2 {
+			if err := wantControllers(m); err != nil {
+				return err
+			}
+		}
 	}
 	for _, m := range mounts {
 		if err := os.Mkdir(filepath.Join(m, name), 0o755); err != nil {
@@ -56,6 +62,29 @@ func makeCgroup(name string) error {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// wantControllers says what a kubelet's root would lack below this group of version 2: the kubelet itself ends without saying what to do. Nothing
+// is changed, since the group is the host's.
+func wantControllers(dir string) error {
+	available, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
+	if err != nil {
+		return err
+	}
+	enabled, err := os.ReadFile(filepath.Join(dir, "cgroup.subtree_control"))
+	if err != nil {
+		return err
+	}
+	var missing []string
+	for _, c := range []string{"cpu", "cpuset", "memory", "hugetlb", "pids"} {
+		if slices.Contains(strings.Fields(string(available)), c) && !slices.Contains(strings.Fields(string(enabled)), c) {
+			missing = append(missing, "+"+c)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("control groups below %[1]s lack what a kubelet wants: echo '%[2]s' >%[1]s/cgroup.subtree_control", dir, strings.Join(missing, " "))
 	}
 	return nil
 }

@@ -109,9 +109,8 @@ func (c *Cluster) ApplyMonitorCRDs(tb testing.TB) {
 			continue // somebody's, in a version of theirs
 		}
 		c.Kubectl(tb, "apply", "--server-side", "-f", filepath.Join(os.Getenv(crdsEnv), "monitoring.coreos.com_"+kind+".yaml"))
-		// kubectl wait fails at once while there are no conditions at all.
-		proc.Eventually(tb, time.Minute, func() error {
-			_, err := c.TryKubectl("", "wait", "--for=condition=Established", "--timeout=10s", "crd/"+kind+".monitoring.coreos.com")
+		proc.Eventually(tb, time.Minute, func() error { // `kubectl wait` fails on one that has no conditions yet
+			_, err := c.TryKubectl("", "get", kind+".monitoring.coreos.com", "-A")
 			return err
 		})
 	}

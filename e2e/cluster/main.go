@@ -104,7 +104,11 @@ func (w *workplace) close() {
 	if w.dir == "" {
 		return
 	}
-	if err := errors.Join(removeCgroup(filepath.Base(w.dir)), os.RemoveAll(w.dir)); err != nil {
+	err := removeCgroup(filepath.Base(w.dir))
+	if err == nil { // else the folder stays, for the next run to try again
+		err = os.RemoveAll(w.dir)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "cluster: left behind:", err)
 	}
 	w.lock.Close()

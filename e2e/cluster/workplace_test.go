@@ -4,7 +4,10 @@ package cluster
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -36,9 +39,14 @@ func TestWhatAKilledRunLeavesIsRemovedByTheNext(t *testing.T) {
 	}
 	t.Setenv("TMPDIR", t.TempDir())
 	t.Setenv(workEnv, "")
-	var killed, running, next workplace
-	require.NoError(t, killed.claim())
-	require.NoError(t, running.claim())
+	var killed, running, next, last workplace
+	claim := func(w *workplace) {
+		t.Helper()
+		require.NoError(t, w.claim())
+		t.Cleanup(func() { assert.NoError(t, removeCgroup(filepath.Base(w.dir))) }) // no later run looks into this TMPDIR
+	}
+	claim(&killed)
+	claim(&running)
 	assert.Equal(t, running.dir, os.Getenv(workEnv))
 	v1, v2, err := cgroupMounts()
 	require.NoError(t, err)
@@ -51,10 +59,21 @@ func TestWhatAKilledRunLeavesIsRemovedByTheNext(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(killed.dir, "image.tar"), []byte("x"), 0o600))
 	require.NoError(t, killed.lock.Close()) // as the kernel does
 
-	require.NoError(t, next.claim())
+	claim(&next)
 	assert.Empty(t, left(t, &killed))
 	assert.NotEmpty(t, left(t, &running), "one that runs is left alone")
+
+	// A process that does not end: the folder stays, so that the next run knows of the group.
+	process := exec.CommandContext(t.Context(), "sleep", "60")
+	require.NoError(t, process.Start())
+	group := filepath.Join(groupsIn[0], filepath.Base(running.dir), "cgroup.procs")
+	require.NoError(t, os.WriteFile(group, []byte(strconv.Itoa(process.Process.Pid)), 0o644))
 	running.close()
+	assert.DirExists(t, running.dir)
+	require.NoError(t, process.Process.Kill())
+	_ = process.Wait()
 	next.close()
-	assert.Empty(t, append(left(t, &running), left(t, &next)...))
+	claim(&last)
+	last.close()
+	assert.Empty(t, slices.Concat(left(t, &running), left(t, &next), left(t, &last)))
 }
