@@ -89,7 +89,7 @@ func startKubernetesIn(tb testing.TB, dir string, ca *pki, address string, flags
 	k.APIServer = proc.Start(tb, proc.Cmd{
 		Name: "kube-apiserver", Path: apiserver, Dir: dir,
 		Args: slices.Concat(apiserverArgs(ca, address, ports[0], etcdURL),
-			[]string{"--audit-policy-file=" + policy, "--audit-log-path=" + string(k.AuditLog)}, flags),
+			[]string{"--audit-policy-file=" + policy, "--audit-log-path=" + string(k.AuditLog), "--audit-log-maxsize=10000"}, flags),
 		// Nothing of it is needed any more: no waiting for clients that still watch.
 		Grace: 2 * time.Second,
 	})

@@ -133,7 +133,7 @@ func TestFiguresAreThoseOfTheNode(t *testing.T) {
 		"k8s_node_":   fmt.Sprintf(`{k8s_node_name=%q}`, node),
 		"k8s_pod_":    fmt.Sprintf(`{k8s_node_name=%q, k8s_namespace_name="figures", k8s_pod_name=%q, k8s_pod_uid=%q}`, node, pod, uid),
 		"container_":  fmt.Sprintf(`{k8s_node_name=%q, k8s_namespace_name="figures", k8s_pod_name=%q, k8s_container_name="demo"}`, node, pod),
-		"k8s_volume_": fmt.Sprintf(`{k8s_node_name=%q, k8s_namespace_name="sluice", k8s_pod_name="sluice-gateway-0", k8s_volume_name="state"}`, node),
+		"k8s_volume_": fmt.Sprintf(`{k8s_node_name=%q, k8s_namespace_name="observability", k8s_pod_name="prometheus-0", k8s_volume_name="data"}`, node),
 	}
 	wait := func(query string, ok func(got float64) bool) {
 		t.Helper()
@@ -182,8 +182,8 @@ func TestFiguresAreThoseOfTheNode(t *testing.T) {
 	// A pod's series does not change when its container is started again, and nothing has one name in two sources.
 	wait(`count({__name__=~"k8s_(pod|volume)_.+", k8s_container_name!=""} or {__name__=~"k8s_(pod|volume)_.+", container_id!=""}) or vector(0)`, is(0, 0))
 	wait(`count(count by (__name__) (count by (__name__, job) ({__name__=~"container_.+"})) > 1) or vector(0)`, is(0, 0))
-	// Gateways come and go in other tests, and with them these: until both looks are of the same moment.
-	proc.Eventually(t, time.Minute, func() error {
+	// The API server counts its objects once a minute, and pods may come and go: until all looks are of the same moment.
+	proc.Eventually(t, 3*time.Minute, func() error {
 		running := len(strings.Fields(s.Kubectl(t, "get", "pods", "-A", "--field-selector=status.phase=Running,spec.nodeName="+node, "-o", "name")))
 		all := len(strings.Fields(s.Kubectl(t, "get", "pods", "-A", "-o", "name")))
 		return errors.Join(
