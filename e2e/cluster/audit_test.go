@@ -18,11 +18,24 @@ import (
 // neverUsed are grants that nobody makes use of in this cluster, each with the reason why it is granted all the same.
 var neverUsed = map[string][]string{}
 
+// everythingMonitored makes the Target Allocator look for targets in all the ways that it has a grant for.
+const everythingMonitored = `
+apiVersion: monitoring.coreos.com/v1
+kind: ServiceMonitor
+metadata: {name: audit, namespace: audit}
+spec:
+  selector: {matchLabels: {app: nobody}}
+  endpoints: [{port: http}]
+  attachMetadata: {node: true}
+`
+
 // Every tier starts with the roles that are shipped: nothing that it asks for is refused, by the API server or by the kubelet, and nothing is
 // granted that it does not ask for. First in this package, since other tests take roles away.
 func TestAudit(t *testing.T) {
 	s := StartSluice(t)
 	audit := s.AuditLog(t)
+	s.Namespace(t, "audit")
+	s.Apply(t, everythingMonitored)
 	accounts := [][2]string{
 		{"sluice-agent", "sluice-agent"}, {"sluice", "sluice-gateway"}, {"sluice", "sluice-sampling"}, {"sluice", "sluice-scraper"}, {"sluice", "sluice-targetallocator"},
 	}
