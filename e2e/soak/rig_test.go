@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -54,6 +55,8 @@ type rig struct {
 	state      map[string]string // directory by collector; made by the harness when it has none
 	env        map[string]map[string]string
 
+	ended []*proc.Process // collectors that were killed or stopped
+
 	writers *writers
 	begun   time.Time
 	diary   []string
@@ -71,7 +74,7 @@ func startRig(t *testing.T, s shape, state map[string]string) *rig {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("---- what happened\n%s", strings.Join(r.diary, "\n"))
+			t.Logf("---- what happened\n%s\n---- what the collectors say of what they dropped\n%s", strings.Join(r.diary, "\n"), strings.Join(r.confessions(), "\n"))
 		}
 	})
 	r.prometheus = backends.StartPrometheus(t, prometheusConfig)
@@ -160,6 +163,7 @@ func (r *rig) restart(name string) {
 	r.t.Helper()
 	c := r.collectors[name]
 	for range 5 {
+		r.ended = append(r.ended, c.Proc)
 		c.Launch(r.t)
 		proc.Eventually(r.t, time.Minute, func() error {
 			if c.Proc.Exited() {
@@ -184,6 +188,24 @@ func (r *rig) restart(name string) {
 		r.notes = append(r.notes, name+" crashed at a start, since spans came before k8sattributes was ready, and was started again.")
 	}
 	r.t.Fatalf("%s crashes at every start", name)
+}
+
+var confession = regexp.MustCompile(`(?i)dropp|rejected|are gone|is gone|damaged|could not be stored|partial success`)
+
+// confessions are what the collectors, those that are dead too, have logged of data that they gave up. A process that dies takes its counters along.
+func (r *rig) confessions() (lines []string) {
+	all := r.ended
+	for _, c := range r.collectors {
+		all = append(all, c.Proc)
+	}
+	for _, p := range all {
+		for line := range strings.Lines(p.Output()) {
+			if confession.MatchString(line) {
+				lines = append(lines, p.Name+": "+strings.TrimSpace(line))
+			}
+		}
+	}
+	return lines
 }
 
 func (r *rig) tier(name string, env map[string]string) {
