@@ -94,8 +94,8 @@ func TestRotatedFileThatIsRefused(t *testing.T) {
 
 // Three files, each behind the one before it: the live one waits for a file that itself still waits.
 func TestRotatedTwice(t *testing.T) {
-	p, next, n, _ := rotating(t, 6*pause)
-	lines := make([]string, 20)
+	p, next, n, _ := rotating(t, 100*pause) // less than all lines take, more than a busy machine takes for one
+	lines := make([]string, 150)
 	for i := range lines {
 		lines[i] = cri("out", "F", "1")
 	}
