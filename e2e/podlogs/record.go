@@ -38,15 +38,22 @@ type ID struct{ Container, Stream, Number, Bytes int }
 
 // FindID finds the first ID in a text.
 func FindID(text string) (ID, bool) {
-	m := idPattern.FindStringSubmatch(text)
-	if m == nil {
-		return ID{}, false
+	if ids := FindIDs(text); len(ids) > 0 {
+		return ids[0], true
 	}
-	id := ID{Container: number(m[1]), Number: number(m[3]), Bytes: number(m[4])}
-	if m[2] == Streams[1] {
-		id.Stream = 1
+	return ID{}, false
+}
+
+// FindIDs finds every ID in a text: more than one when records were joined that are not one.
+func FindIDs(text string) (ids []ID) {
+	for _, m := range idPattern.FindAllStringSubmatch(text, -1) {
+		id := ID{Container: number(m[1]), Number: number(m[3]), Bytes: number(m[4])}
+		if m[2] == Streams[1] {
+			id.Stream = 1
+		}
+		ids = append(ids, id)
 	}
-	return id, true
+	return ids
 }
 
 func number(digits string) int {

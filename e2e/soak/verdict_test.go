@@ -4,6 +4,7 @@ package soak
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -93,7 +94,7 @@ func (r *rig) lokiCount() int {
 // logs takes the files for the application's ledger: a line that is written is acknowledged, the file keeps it.
 func (r *rig) logs() Tally {
 	type id struct{ container, stream, number int }
-	written, stored := map[id]struct{}{}, map[id]int{}
+	written, stored, inside := map[id]struct{}{}, map[id]int{}, map[id]string{}
 	name := func(i id) string {
 		e, err := r.writers.fleet.Entry(i.container, i.stream, i.number)
 		if err != nil {
@@ -103,8 +104,9 @@ func (r *rig) logs() Tally {
 		for n := i.number - 3; n <= i.number+3; n++ {
 			copies = append(copies, stored[id{i.container, i.stream, n}])
 		}
-		return fmt.Sprintf("container %d (%s) %s record %d, written %s, at %s; copies from three before to three after it: %v", i.container,
-			r.writers.fleet.Container(i.container).Runtime, podlogs.Streams[i.stream], i.number, e.Written.Format("15:04:05.000"), e.Begin, copies)
+		return fmt.Sprintf("container %d (%s) %s record %d, written %s, at %s; copies from three before to three after it: %v; %s", i.container,
+			r.writers.fleet.Container(i.container).Runtime, podlogs.Streams[i.stream], i.number, e.Written.Format("15:04:05.000"), e.Begin, copies,
+			cmp.Or(inside[i], "in no other record"))
 	}
 	for c, counts := range r.writers.fleet.Counts() {
 		for s, n := range counts {
@@ -114,8 +116,12 @@ func (r *rig) logs() Tally {
 		}
 	}
 	for _, line := range r.loki.AllLines(r.t, everyLine, r.begun) {
-		if i, ok := podlogs.FindID(line.Line); ok {
-			stored[id{i.Container, i.Stream, i.Number}]++
+		for n, i := range podlogs.FindIDs(line.Line) {
+			if i := (id{i.Container, i.Stream, i.Number}); n == 0 {
+				stored[i]++
+			} else {
+				inside[i] = fmt.Sprintf("in a record that it is no part of: %.400q", line.Line)
+			}
 		}
 	}
 	y := Count(written, stored, name)
