@@ -124,9 +124,29 @@ func (r *rig) logs() Tally {
 			}
 		}
 	}
+	for _, i := range r.forcedOut() {
+		i := id{i.Container, i.Stream, i.Number}
+		stored[i] = max(stored[i], 1)
+	}
 	y := Count(written, stored, name)
 	y.Written = len(written)
 	return y
+}
+
+// forcedOut are the records whose end came later than containerlog's partial_timeout, as when a starved writer leaves them open: they are there in
+// pieces that say so, and a piece may end within the ID.
+func (r *rig) forcedOut() (ids []podlogs.ID) {
+	r.t.Helper()
+	texts := map[string]string{}
+	for _, line := range r.loki.AllLines(r.t, `{service_name=~".+"} | containerlog_partial!=""`, r.begun) {
+		stream := strings.Join([]string{line.Metadata["k8s_pod_name"], line.Metadata["container_id"], line.Labels["k8s_container_name"], line.Metadata["log_iostream"]}, " ")
+		texts[stream] += line.Line
+		if line.Metadata["containerlog_partial"] == "last" {
+			ids = append(ids, podlogs.FindIDs(texts[stream])...)
+			delete(texts, stream)
+		}
+	}
+	return ids
 }
 
 func (r *rig) spans() Tally {
