@@ -144,7 +144,7 @@ func (c *Collector) Kill() { c.Proc.Kill() }
 
 // handlesSignals is how long after its start a collector listens for signals at the latest: it is healthy before it does, and SIGTERM ends it at once
 // between the two (otelcol/collector.go, Run).
-const handlesSignals = 300 * time.Millisecond
+const handlesSignals = time.Second
 
 // Stop asks the collector to stop, as Kubernetes does, and fails the test unless it ends with exit code 0.
 func (c *Collector) Stop(tb testing.TB) {

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"fmt"
 	"net/http"
 	"sync"
 	"testing"
@@ -10,6 +11,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"google.golang.org/grpc"
+
+	"github.com/sluice-otel/sluice/e2e/proc"
 )
 
 // SinkOptions say how a sink listens.
@@ -81,7 +84,7 @@ func StartSink(tb testing.TB, o SinkOptions) *Sink {
 func mustListen(tb testing.TB, addr string) (lis *reopenable, chosen string) {
 	tb.Helper()
 	if addr == "" {
-		addr = "127.0.0.1:0"
+		addr = fmt.Sprintf("127.0.0.1:%d", proc.FreePorts(tb, 1)[0]) // nobody else's while it is closed
 	}
 	lis, err := listen(addr)
 	if err != nil {

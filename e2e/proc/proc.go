@@ -5,6 +5,7 @@ package proc
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -159,17 +160,39 @@ func Eventually(tb testing.TB, timeout time.Duration, ok func() error, need ...*
 	}
 }
 
-// FreePorts returns n TCP ports of 127.0.0.1 that nobody listened on a moment ago.
+// FreePorts returns n TCP ports of 127.0.0.1 that nobody listens on, for this test alone until it ends. They are below those that Linux gives to
+// whoever asks for any (ip_local_port_range, from 32768): such a one may be gone to an outgoing connection before a program listens on it, or
+// while it is restarted.
 func FreePorts(tb testing.TB, n int) []int {
 	tb.Helper()
-	ports := make([]int, n)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			tb.Fatal(err)
+	const first, end = 10000, 32768
+	ports := make([]int, 0, n)
+	for range 100 * (n + 1) {
+		if len(ports) == n {
+			return ports
 		}
-		defer l.Close() // only after all are found, so that they differ
-		ports[i] = l.Addr().(*net.TCPAddr).Port
+		port := first + rand.IntN(end-first)
+		if claimPort(tb, port) {
+			ports = append(ports, port)
+		}
 	}
-	return ports
+	tb.Fatalf("no %d free ports from %d to %d", n, first, end-1)
+	return nil
+}
+
+// claimPort says whether nobody listens on the port or has claimed it. A claim is an abstract socket, which other processes in this network namespace
+// see, and which goes with the process.
+func claimPort(tb testing.TB, port int) bool {
+	claim, err := net.Listen("unix", fmt.Sprintf("@sluice-test-port-%d", port))
+	if err != nil {
+		return false
+	}
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		_ = claim.Close()
+		return false
+	}
+	_ = l.Close()
+	tb.Cleanup(func() { _ = claim.Close() })
+	return true
 }

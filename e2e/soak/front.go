@@ -34,8 +34,8 @@ type Trouble struct {
 	Stuck      bool          // no answer ever
 }
 
-// NewFront opens a front on a free port of 127.0.0.1.
-func NewFront(target string) (*Front, error) {
+// NewFront opens a front at an address that stays its own while it refuses.
+func NewFront(listen, target string) (*Front, error) {
 	var plain, h2c http.Protocols
 	plain.SetHTTP1(true)
 	h2c.SetUnencryptedHTTP2(true)
@@ -47,7 +47,7 @@ func NewFront(target string) (*Front, error) {
 	}
 	f.proxy.FlushInterval = -1
 	f.proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	lis, err := net.Listen("tcp", listen)
 	if err != nil {
 		return nil, err
 	}

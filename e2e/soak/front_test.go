@@ -22,7 +22,7 @@ import (
 
 func startFront(t *testing.T, target string) *Front {
 	t.Helper()
-	f, err := NewFront(target)
+	f, err := NewFront("127.0.0.1:0", target)
 	require.NoError(t, err)
 	t.Cleanup(f.Refuse)
 	return f

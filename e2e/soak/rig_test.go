@@ -84,7 +84,7 @@ func startRig(t *testing.T, s shape, state map[string]string) *rig {
 	for name, target := range map[string]string{
 		prometheusName: r.prometheus.URL, lokiName: r.loki.URL, jaegerName: r.jaeger.OTLP, victoriaName: r.victoria.URL,
 	} {
-		f, err := NewFront(strings.TrimPrefix(target, "http://"))
+		f, err := NewFront(freeAddress(t), strings.TrimPrefix(target, "http://"))
 		require.NoError(t, err)
 		t.Cleanup(f.Refuse)
 		r.fronts[name] = f
@@ -113,7 +113,7 @@ func (r *rig) startTiers(logs map[string]string) {
 	var replicas []string
 	for i, name := range []string{sampling0, sampling1} {
 		// The replica's address belongs to the network before it.
-		listen := net.JoinHostPort("127.0.0.1", strconv.Itoa(proc.FreePorts(t, 1)[0]))
+		listen := freeAddress(t)
 		network := []string{samplingNet0, samplingNet1}[i]
 		r.network(network, net.JoinHostPort(netns.Addr(t, 10+i), "4317"), listen)
 		replicas = append(replicas, netns.Addr(t, 10+i))
@@ -269,4 +269,9 @@ func (r *rig) heal(who string) {
 		return
 	}
 	require.NoError(r.t, r.fronts[who].Heal())
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(proc.FreePorts(t, 1)[0]))
 }

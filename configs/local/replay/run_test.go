@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sluice-otel/sluice/e2e/proc"
 )
 
 // The test binary is its own collector: with FAKE_COLLECTOR in the environment it listens, counts and obeys SIGTERM.
@@ -103,22 +105,15 @@ func (l *lockedBuffer) String() string {
 func fakeRun(t *testing.T, mode string) (o options, out *lockedBuffer, report string) {
 	t.Helper()
 	t.Setenv("FAKE_COLLECTOR", mode)
-	free := func() string {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		return l.Addr().String()
-	}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	out, report = &lockedBuffer{}, filepath.Join(t.TempDir(), "report.json")
+	ports := proc.FreePorts(t, 2)
 	o = options{
 		root: t.TempDir(), work: filepath.Join(".work", "local"), templates: os.DirFS(".."),
-		health: free(), otlp: free(),
+		health: fmt.Sprintf("127.0.0.1:%d", ports[0]), otlp: fmt.Sprintf("127.0.0.1:%d", ports[1]),
 		rate: 5000, loops: 2, drain: time.Millisecond, out: out,
 	}
 	o.collector = []string{self, o.health, o.otlp, report}
