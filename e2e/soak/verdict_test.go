@@ -81,7 +81,10 @@ func total(counts [][len(podlogs.Streams)]int) int {
 	return n
 }
 
-const everyLine = `{service_name=~".+"} |= "<<c"`
+const (
+	everyRecord = `{service_name=~".+"}`
+	everyLine   = everyRecord + ` |= "<<c"`
+)
 
 func (r *rig) lokiCount() int {
 	sum := r.loki.Query(r.t, fmt.Sprintf("sum(count_over_time(%s [%ds]))", everyLine, r.past()))
@@ -115,7 +118,8 @@ func (r *rig) logs() Tally {
 			}
 		}
 	}
-	for _, line := range r.loki.AllLines(r.t, everyLine, r.begun) {
+	lines := r.loki.AllLines(r.t, everyRecord, r.begun)
+	for _, line := range lines {
 		for n, i := range podlogs.FindIDs(line.Line) {
 			if i := (id{i.Container, i.Stream, i.Number}); n == 0 {
 				stored[i]++
@@ -124,29 +128,13 @@ func (r *rig) logs() Tally {
 			}
 		}
 	}
-	for _, i := range r.forcedOut() {
+	for _, i := range inPieces(lines) {
 		i := id{i.Container, i.Stream, i.Number}
 		stored[i] = max(stored[i], 1)
 	}
 	y := Count(written, stored, name)
 	y.Written = len(written)
 	return y
-}
-
-// forcedOut are the records whose end came later than containerlog's partial_timeout, as when a starved writer leaves them open: they are there in
-// pieces that say so, and a piece may end within the ID.
-func (r *rig) forcedOut() (ids []podlogs.ID) {
-	r.t.Helper()
-	texts := map[string]string{}
-	for _, line := range r.loki.AllLines(r.t, `{service_name=~".+"} | containerlog_partial!=""`, r.begun) {
-		stream := strings.Join([]string{line.Metadata["k8s_pod_name"], line.Metadata["container_id"], line.Labels["k8s_container_name"], line.Metadata["log_iostream"]}, " ")
-		texts[stream] += line.Line
-		if line.Metadata["containerlog_partial"] == "last" {
-			ids = append(ids, podlogs.FindIDs(texts[stream])...)
-			delete(texts, stream)
-		}
-	}
-	return ids
 }
 
 func (r *rig) spans() Tally {
