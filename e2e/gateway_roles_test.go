@@ -41,7 +41,7 @@ func TestGatewayNothingForbiddenNothingUnused(t *testing.T) {
 // grants are what an account's roles allow.
 func grants(t *testing.T, k *backends.Kubernetes, namespace, account string) []string {
 	t.Helper()
-	return backends.Grants(t, k.Kubectl(t, "", "get", "clusterroles,roles", "-n", namespace, "-o", "json"), account)
+	return backends.Grants(t, k.Kubectl(t, "", "get", backends.RolesAndBindings, "--all-namespaces", "-o", "json"), namespace, account)
 }
 
 // unusedGrants are those of them that the account did not ask for so far.

@@ -192,7 +192,7 @@ func TestTheTargetAllocatorGivesTargetsAway(t *testing.T) {
 	// Nothing that it asks for is missing but the secret, and nothing that it may do is more than it does.
 	const user = "system:serviceaccount:sluice:sluice-targetallocator"
 	assert.Equal(t, []string{user + " get secrets"}, k.AuditLog.Forbidden(t))
-	grants := backends.Grants(t, k.Kubectl(t, "", "get", "clusterroles,roles", "-n", "sluice", "-o", "json"), "sluice-targetallocator")
+	grants := backends.Grants(t, k.Kubectl(t, "", "get", backends.RolesAndBindings, "--all-namespaces", "-o", "json"), "sluice", "sluice-targetallocator")
 	assert.Contains(t, grants, "watch servicemonitors.monitoring.coreos.com")
 	assert.Empty(t, k.AuditLog.Unused(t, user, grants))
 }

@@ -129,26 +129,46 @@ func spelled(resource, subresource, group string) string {
 	return resource
 }
 
-// Grants are what the roles named like an account allow, as "verb resource"; list is what `kubectl get clusterroles,roles -o json` prints.
-func Grants(tb testing.TB, list, account string) []string {
+// RolesAndBindings is what Grants wants to know, for `kubectl get`.
+const RolesAndBindings = "clusterroles,roles,clusterrolebindings,rolebindings"
+
+// Grants are what the roles that are bound to a ServiceAccount allow, as "verb resource", but not what its groups may do, as everybody who is
+// known; list is what `kubectl get RolesAndBindings --all-namespaces -o json` prints.
+func Grants(tb testing.TB, list, namespace, account string) []string {
 	tb.Helper()
-	var roles struct {
+	type subject struct{ Kind, Name, Namespace string }
+	var objects struct {
 		Items []struct {
-			Metadata struct{ Name string }
+			Kind     string
+			Metadata struct{ Name, Namespace string }
 			Rules    []struct{ APIGroups, Resources, NonResourceURLs, Verbs []string }
+			RoleRef  struct{ Kind, Name string }
+			Subjects []subject
 		}
 	}
-	must(tb, json.Unmarshal([]byte(list), &roles))
+	must(tb, json.Unmarshal([]byte(list), &objects))
+	bound := map[subject]bool{} // the roles
+	for _, o := range objects.Items {
+		if slices.Contains(o.Subjects, subject{"ServiceAccount", account, namespace}) {
+			role := subject{Kind: o.RoleRef.Kind, Name: o.RoleRef.Name}
+			if role.Kind == "Role" {
+				role.Namespace = o.Metadata.Namespace
+			}
+			bound[role] = true
+		}
+	}
 	var grants []string
-	for _, role := range roles.Items {
-		if role.Metadata.Name != account {
+	for _, o := range objects.Items {
+		if !bound[subject{o.Kind, o.Metadata.Name, o.Metadata.Namespace}] {
 			continue
 		}
-		for _, rule := range role.Rules {
+		for _, rule := range o.Rules {
 			for _, verb := range rule.Verbs {
-				for _, resource := range rule.Resources {
-					resource, subresource, _ := strings.Cut(resource, "/")
-					grants = append(grants, verb+" "+spelled(resource, subresource, rule.APIGroups[0]))
+				for _, group := range rule.APIGroups {
+					for _, resource := range rule.Resources {
+						resource, subresource, _ := strings.Cut(resource, "/")
+						grants = append(grants, verb+" "+spelled(resource, subresource, group))
+					}
 				}
 				for _, path := range rule.NonResourceURLs {
 					grants = append(grants, verb+" "+path)

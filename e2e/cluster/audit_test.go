@@ -42,8 +42,8 @@ func TestAudit(t *testing.T) {
 	for _, a := range accounts {
 		t.Run(a[1], func(t *testing.T) {
 			user := "system:serviceaccount:" + a[0] + ":" + a[1]
-			list := s.Kubectl(t, "get", "clusterroles,roles", "-n", a[0], "-o", "json")
-			grants := backends.Grants(t, list, a[1])
+			list := s.Kubectl(t, "get", backends.RolesAndBindings, "--all-namespaces", "-o", "json")
+			grants := backends.Grants(t, list, a[0], a[1])
 			// What is asked for now and then takes a minute: pages of kubelets, the lease.
 			proc.Eventually(t, 2*time.Minute, func() error {
 				for _, unused := range audit.Unused(t, user, grants) {
