@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -85,17 +86,25 @@ func (s *Sluice) leaseHolder(t *testing.T) string {
 	return s.Kubectl(t, "-n", "sluice", "get", "lease", "sluice-gateway", "-o", "jsonpath={.spec.holderIdentity}")
 }
 
-// leader is the gateway that holds the lease: each says at its start under which name it asks for it.
-func (s *Sluice) leader(t *testing.T) string {
+// leader is the gateway that holds the lease: each says at its start under which name it asks for it. Of a gateway that is gone, as after a rollout,
+// the lease is until it ends.
+func (s *Sluice) leader(t *testing.T) (pod string) {
 	t.Helper()
-	holder := s.leaseHolder(t)
-	for _, pod := range strings.Fields(s.Kubectl(t, "-n", "sluice", "get", "pods", "-l", "app.kubernetes.io/component=gateway", "-o", "jsonpath={.items[*].metadata.name}")) {
-		if log, err := s.TryKubectl("", "-n", "sluice", "logs", pod); err == nil && strings.Contains(log, holder) {
-			return pod
+	const shipped = 60 * time.Second // lease_duration of configs/gateway.yaml
+	proc.Eventually(t, shipped+2*late, func() error {
+		holder := s.leaseHolder(t)
+		if holder == "" {
+			return errors.New("nobody holds the lease")
 		}
-	}
-	t.Fatalf("no gateway asks for the lease as %q", holder)
-	return ""
+		for _, name := range strings.Fields(s.Kubectl(t, "-n", "sluice", "get", "pods", "-l", "app.kubernetes.io/component=gateway", "-o", "jsonpath={.items[*].metadata.name}")) {
+			if log, err := s.TryKubectl("", "-n", "sluice", "logs", name); err == nil && strings.Contains(log, holder) {
+				pod = name
+				return nil
+			}
+		}
+		return fmt.Errorf("no gateway asks for the lease as %q", holder)
+	})
+	return pod
 }
 
 // onlyReader waits until this gateway counts what it reads of the cluster, and the others do not.
