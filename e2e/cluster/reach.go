@@ -12,7 +12,8 @@ import (
 	"github.com/sluice-otel/sluice/e2e/proc"
 )
 
-// Service is the address of a Service's port for tests: http://host:port.
+// Service is the address of a Service's port for tests, http://host:port, as soon as somebody listens there: a pod that is ready is not known to
+// kube-proxy yet.
 func (c *Cluster) Service(tb testing.TB, namespace, name string, port int) string {
 	tb.Helper()
 	if c.node == nil {
@@ -22,7 +23,15 @@ func (c *Cluster) Service(tb testing.TB, namespace, name string, port int) strin
 	if net.ParseIP(ip) == nil {
 		tb.Fatalf("service %s/%s has no address of its own: %q", namespace, name, ip)
 	}
-	return "http://" + net.JoinHostPort(ip, strconv.Itoa(port))
+	address := net.JoinHostPort(ip, strconv.Itoa(port))
+	proc.Eventually(tb, time.Minute, func() error {
+		conn, err := net.DialTimeout("tcp", address, 5*time.Second)
+		if err != nil {
+			return fmt.Errorf("service %s/%s: %w", namespace, name, err)
+		}
+		return conn.Close()
+	})
+	return "http://" + address
 }
 
 // Pod is the address of a pod's port for tests: http://host:port.
