@@ -2,6 +2,7 @@ package soak
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -18,11 +19,18 @@ import (
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
+
+	"github.com/sluice-otel/sluice/e2e/proc"
 )
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	return fmt.Sprintf("127.0.0.1:%d", proc.FreePorts(t, 1)[0])
+}
 
 func startFront(t *testing.T, target string) *Front {
 	t.Helper()
-	f, err := NewFront("127.0.0.1:0", target)
+	f, err := NewFront(freeAddress(t), target)
 	require.NoError(t, err)
 	t.Cleanup(f.Refuse)
 	return f

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -269,9 +268,4 @@ func (r *rig) heal(who string) {
 		return
 	}
 	require.NoError(r.t, r.fronts[who].Heal())
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(proc.FreePorts(t, 1)[0]))
 }
