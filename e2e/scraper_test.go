@@ -77,7 +77,7 @@ type scraper struct {
 
 func startScraper(t *testing.T, k *backends.Kubernetes, env map[string]string) *scraper {
 	t.Helper()
-	s := &scraper{sink: harness.StartSink(t, harness.SinkOptions{}), api: freeAddress(t)}
+	s := &scraper{sink: harness.StartSink(t, harness.SinkOptions{}), api: proc.FreeAddress(t)}
 	s.Collector = tiers.Start(t, k, tiers.Tier{
 		Profile: "scraper", Backends: []string{"backends/lgtm"},
 		Env: tiers.With(tiers.With(tiers.ToSink(t, s.sink), map[string]string{
@@ -241,11 +241,6 @@ func serve(t *testing.T, addr string, cert *tls.Certificate, handler http.Handle
 	}
 	t.Cleanup(server.Close)
 	return l.Addr().String()
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	return fmt.Sprintf("127.0.0.1:%d", proc.FreePorts(t, 1)[0])
 }
 
 // annotations are prometheus.io/scrape: "true" and the pairs.

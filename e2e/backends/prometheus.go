@@ -55,7 +55,7 @@ func StartPrometheus(tb testing.TB, config string, flags ...string) *Prometheus 
 	dir := tb.TempDir()
 	configFile := filepath.Join(dir, "prometheus.yaml")
 	must(tb, os.WriteFile(configFile, []byte(config), 0o600))
-	addr := fmt.Sprintf("127.0.0.1:%d", proc.FreePorts(tb, 1)[0])
+	addr := proc.FreeAddress(tb)
 	p := &Prometheus{URL: "http://" + addr, http: http.Client{Timeout: 30 * time.Second}}
 	p.cmd = proc.Cmd{Name: "prometheus", Path: path, Dir: dir, Args: append([]string{
 		"--config.file=" + configFile,

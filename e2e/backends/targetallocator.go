@@ -1,7 +1,6 @@
 package backends
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -24,7 +23,7 @@ func StartTargetAllocator(tb testing.TB, config string, kubeconfig string) *Targ
 	dir := tb.TempDir()
 	configFile := filepath.Join(dir, "targetallocator.yaml")
 	must(tb, os.WriteFile(configFile, []byte(config), 0o600))
-	addr := fmt.Sprintf("127.0.0.1:%d", proc.FreePorts(tb, 1)[0])
+	addr := proc.FreeAddress(tb)
 	a := &TargetAllocator{URL: "http://" + addr}
 	a.Process = proc.Start(tb, proc.Cmd{Name: "targetallocator", Path: path, Dir: dir, Args: []string{
 		"--config-file=" + configFile,

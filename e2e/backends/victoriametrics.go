@@ -3,7 +3,6 @@ package backends
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 	"os/exec"
@@ -41,7 +40,7 @@ func StartVictoriaMetrics(tb testing.TB, flags ...string) *VictoriaMetrics {
 		tb.Fatal("no VictoriaMetrics: apt-get install --no-install-recommends victoria-metrics")
 	}
 	dir := tb.TempDir()
-	addr := fmt.Sprintf("127.0.0.1:%d", proc.FreePorts(tb, 1)[0])
+	addr := proc.FreeAddress(tb)
 	v := &VictoriaMetrics{URL: "http://" + addr, http: http.Client{Timeout: 30 * time.Second}}
 	v.cmd = proc.Cmd{Name: "victoria-metrics", Path: path, Dir: dir, Args: append([]string{
 		"-storageDataPath=" + filepath.Join(dir, "data"), "-httpListenAddr=" + addr, "-retentionPeriod=100y", "-memory.allowedBytes=64MB",

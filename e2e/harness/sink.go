@@ -1,7 +1,6 @@
 package harness
 
 import (
-	"fmt"
 	"net/http"
 	"sync"
 	"testing"
@@ -84,7 +83,7 @@ func StartSink(tb testing.TB, o SinkOptions) *Sink {
 func mustListen(tb testing.TB, addr string) (lis *reopenable, chosen string) {
 	tb.Helper()
 	if addr == "" {
-		addr = fmt.Sprintf("127.0.0.1:%d", proc.FreePorts(tb, 1)[0]) // nobody else's while it is closed
+		addr = proc.FreeAddress(tb) // nobody else's while it is closed
 	}
 	lis, err := listen(addr)
 	if err != nil {

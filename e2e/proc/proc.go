@@ -180,6 +180,14 @@ func FreePorts(tb testing.TB, n int) []int {
 	return nil
 }
 
+// FreeAddress is "127.0.0.1:" and one of FreePorts.
+func FreeAddress(tb testing.TB) string {
+	tb.Helper()
+	return loopback(FreePorts(tb, 1)[0])
+}
+
+func loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
+
 // claimPort says whether nobody listens on the port or has claimed it. A claim is an abstract socket, which other processes in this network namespace
 // see, and which goes with the process.
 func claimPort(tb testing.TB, port int) bool {
@@ -187,7 +195,7 @@ func claimPort(tb testing.TB, port int) bool {
 	if err != nil {
 		return false
 	}
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	l, err := net.Listen("tcp", loopback(port))
 	if err != nil {
 		_ = claim.Close()
 		return false

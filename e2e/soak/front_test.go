@@ -2,7 +2,6 @@ package soak
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -23,14 +22,9 @@ import (
 	"github.com/sluice-otel/sluice/e2e/proc"
 )
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	return fmt.Sprintf("127.0.0.1:%d", proc.FreePorts(t, 1)[0])
-}
-
 func startFront(t *testing.T, target string) *Front {
 	t.Helper()
-	f, err := NewFront(freeAddress(t), target)
+	f, err := NewFront(proc.FreeAddress(t), target)
 	require.NoError(t, err)
 	t.Cleanup(f.Refuse)
 	return f

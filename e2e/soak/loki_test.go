@@ -25,7 +25,7 @@ func TestLokiGatewayTwoHoursBehind(t *testing.T) {
 	f := func(name, limits string, want int) {
 		t.Run(name, func(t *testing.T) {
 			l := backends.StartLoki(t, backends.LokiOptions{Limits: limits})
-			behind, err := NewFront(freeAddress(t), strings.TrimPrefix(l.URL, "http://"))
+			behind, err := NewFront(proc.FreeAddress(t), strings.TrimPrefix(l.URL, "http://"))
 			require.NoError(t, err)
 			t.Cleanup(behind.Refuse)
 			gateways := [2]*harness.Collector{}

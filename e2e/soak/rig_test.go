@@ -83,7 +83,7 @@ func startRig(t *testing.T, s shape, state map[string]string) *rig {
 	for name, target := range map[string]string{
 		prometheusName: r.prometheus.URL, lokiName: r.loki.URL, jaegerName: r.jaeger.OTLP, victoriaName: r.victoria.URL,
 	} {
-		f, err := NewFront(freeAddress(t), strings.TrimPrefix(target, "http://"))
+		f, err := NewFront(proc.FreeAddress(t), strings.TrimPrefix(target, "http://"))
 		require.NoError(t, err)
 		t.Cleanup(f.Refuse)
 		r.fronts[name] = f
@@ -112,7 +112,7 @@ func (r *rig) startTiers(logs map[string]string) {
 	var replicas []string
 	for i, name := range []string{sampling0, sampling1} {
 		// The replica's address belongs to the network before it.
-		listen := freeAddress(t)
+		listen := proc.FreeAddress(t)
 		network := []string{samplingNet0, samplingNet1}[i]
 		r.network(network, net.JoinHostPort(netns.Addr(t, 10+i), "4317"), listen)
 		replicas = append(replicas, netns.Addr(t, 10+i))
