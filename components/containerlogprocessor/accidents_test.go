@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -276,6 +277,36 @@ func TestTimeoutCountsFromDelivery(t *testing.T) {
 	p.flushExpired(t.Context(), p.now().Add(-p.cfg.PartialTimeout)) // the next tick
 	send(t, p, file.batch(cri("out", "F", "b")))
 	assert.Equal(t, []string{"0", "ab"}, next.bodies())
+}
+
+// Nor can the next line of another file come while one is refused, for filelog reads all files of a round before the next one: what is held does
+// not come out in pieces because of an outage.
+func TestTimeoutStandsStillWhileAnotherFileIsRefused(t *testing.T) {
+	next, other := &sink{}, logFile{path: podDir + "1.log"}
+	var open atomic.Bool
+	gate, err := consumer.NewLogs(func(ctx context.Context, ld plog.Logs) error {
+		if recordsOf(ld)[0].Path == other.path && !open.Load() {
+			return errBusy
+		}
+		return next.ConsumeLogs(ctx, ld)
+	})
+	require.NoError(t, err)
+	p := start(t, gate, options{cfg: func(c *Config) { c.PartialTimeout = time.Second }})
+	file := logFile{path: podPath}
+	send(t, p, file.batch(cri("out", "P", "a")))
+	done := make(chan struct{})
+	go func() {
+		assert.NoError(t, p.ConsumeLogs(context.Background(), other.batch(cri("out", "F", "0"))))
+		close(done)
+	}()
+	time.Sleep(2200 * time.Millisecond)
+	open.Store(true)
+	<-done
+	send(t, p, file.batch(cri("out", "F", "b")))
+	assert.Equal(t, []string{"0", "ab"}, next.bodies())
+	send(t, p, file.batch(cri("out", "P", "c")))
+	within(t, "what has no end comes out all the same", func() bool { return len(next.all()) > 2 })
+	assert.Equal(t, "c|timeout", next.bodies()[2])
 }
 
 // Each file of a rotated-twice chain waits for its predecessor's real end.

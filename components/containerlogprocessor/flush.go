@@ -51,6 +51,7 @@ func (p *containerlog) flushInTime(ctx context.Context) {
 	ticker := time.NewTicker(min(max(p.cfg.PartialTimeout/5, pause), time.Second))
 	defer ticker.Stop()
 	var ready, swept time.Time // before ready no line could come
+	var ended int64
 	for {
 		select {
 		case <-ctx.Done():
@@ -65,6 +66,12 @@ func (p *containerlog) flushInTime(ctx context.Context) {
 		now := p.now()
 		if ready.IsZero() {
 			ready, swept = now, now
+		}
+		// filelog reads on when a whole round of files has been taken: while one is refused or held up, no other one's next line can come.
+		if n := p.ended.Load(); n == ended && p.begun.Load() > n {
+			ready = now
+		} else {
+			ended = n
 		}
 		if now.Sub(ready) >= p.cfg.PartialTimeout {
 			p.flushExpired(ctx, now.Add(-p.cfg.PartialTimeout))

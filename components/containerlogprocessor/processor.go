@@ -33,6 +33,8 @@ type containerlog struct {
 	heldRecords atomic.Int64
 	holders     sync.Map // *container that hold something: struct{}
 
+	begun, ended atomic.Int64 // deliveries of batches
+
 	// restored is closed when the records that a run before this one had to leave behind have been delivered; deferred are the lines it
 	// left behind, by container, not written any more from then on, and order the same in their order; first is closed when filelog reads.
 	restored  chan struct{}
@@ -112,7 +114,9 @@ func (p *containerlog) take(ctx context.Context, b *batch) error {
 	}
 	b.prune()
 	p.account(b.containers)
+	p.begun.Add(1)
 	err := p.deliver(ctx, b.logs, b.containers)
+	p.ended.Add(1)
 	if err == nil || consumererror.IsPermanent(err) {
 		b.finish()
 	}
