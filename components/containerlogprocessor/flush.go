@@ -48,10 +48,10 @@ func (p *containerlog) restore(stored []storedContainer) (evicted []*container) 
 
 // flushInTime sends records whose end does not come, and forgets files that are gone.
 func (p *containerlog) flushInTime(ctx context.Context) {
-	ticker := time.NewTicker(min(max(p.cfg.PartialTimeout/5, pause), time.Second))
+	tick := min(max(p.cfg.PartialTimeout/5, pause), time.Second)
+	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	var ready, swept time.Time // before ready no line could come
-	var ended int64
 	for {
 		select {
 		case <-ctx.Done():
@@ -68,10 +68,8 @@ func (p *containerlog) flushInTime(ctx context.Context) {
 			ready, swept = now, now
 		}
 		// filelog reads on when a whole round of files has been taken: while one is refused or held up, no other one's next line can come.
-		if n := p.ended.Load(); n == ended && p.begun.Load() > n {
+		if p.underway.anySince(now.Add(-tick)) {
 			ready = now
-		} else {
-			ended = n
 		}
 		if now.Sub(ready) >= p.cfg.PartialTimeout {
 			p.flushExpired(ctx, now.Add(-p.cfg.PartialTimeout))
