@@ -67,24 +67,25 @@ test: build ## Unit tests, race tests of our packages, the binary under every sh
 	go test -tags e2e -count=1 -timeout 10m ./e2e/smoke
 	go test -tags e2e -count=1 -timeout 10m -short ./deploy/kubernetes
 
-# How many tests of ./e2e run at a time: they mostly wait. The soak rig and the benchmarks measure, and stay alone.
+# How many tests of ./e2e run at a time, beside those of one other package: they mostly wait. The soak rig and the benchmarks measure, and stay alone.
 E2E_LANES ?= 2
 e2e: browser victoria-metrics build image ## End to end on real servers and in a browser (root, or unprivileged user namespaces)
 	go run ./e2e/backends/cmd/build
-	SLUICE_E2E_LANES=$(E2E_LANES) go test -tags e2e -count=1 -timeout 45m ./e2e
-	@mkdir -p .work && rm -f .work/soak-short*
-	SLUICE_SOAK_REPORT=$(CURDIR)/.work/soak-short.md go test -tags e2e -count=1 -timeout 45m -p 1 ./e2e/image ./e2e/soak ./e2e/backends ./e2e/bench ./e2e/harness ./deploy/kubernetes ./deploy/operator \
+	SLUICE_E2E_LANES=$(E2E_LANES) go test -tags e2e -count=1 -timeout 45m -p 2 ./e2e ./e2e/image ./e2e/backends ./e2e/harness ./deploy/kubernetes ./deploy/operator \
 		./components/cardinalitylimiterprocessor/internal/page ./components/lokihintprocessor/internal/lokimodel ./components/lokihintprocessor/cmd/lokihint
+	@mkdir -p .work && rm -f .work/soak-short*
+	SLUICE_SOAK_REPORT=$(CURDIR)/.work/soak-short.md go test -tags e2e -count=1 -timeout 45m -p 1 ./e2e/soak ./e2e/bench
 
 e2e-image: image ## Only what `make e2e` says of the image: its content, that it runs, that two checkouts make the same one
 	go test -tags e2e -count=1 -timeout 20m ./e2e/image
 
-e2e-cluster: node image ## The whole thing in a Kubernetes that the tests boot (root), or in yours: e2e/cluster/README.md
-	go run ./e2e/backends/cmd/build $(if $(SLUICE_CLUSTER_KUBECONFIG),jaeger kubectl loki prometheus targetallocator,-all)
+e2e-cluster: cluster ## The whole thing in a Kubernetes that the tests boot (root), or in yours: e2e/cluster/README.md
 	go test -tags e2e -count=1 -timeout 30m -v ./e2e/cluster
 
-# What a node is made of; a cluster of one's own brings it along.
-.PHONY: node
+# What the cluster is made of, the first time for half an hour. What a node needs, a cluster of one's own brings along.
+.PHONY: cluster node
+cluster: node image
+	go run ./e2e/backends/cmd/build $(if $(SLUICE_CLUSTER_KUBECONFIG),jaeger kubectl loki prometheus targetallocator,-all)
 node:
 	@[ "$$(id -u)" = 0 ] || [ -n "$(SLUICE_CLUSTER_KUBECONFIG)" ] || { echo 'a Kubernetes of its own takes root; SLUICE_CLUSTER_KUBECONFIG names one that is there: e2e/cluster/README.md'; exit 1; }
 	@missing=; for program in containerd ctr runc conntrack iptables ip; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
@@ -102,7 +103,7 @@ victoria-metrics:
 	@command -v victoria-metrics >/dev/null || { echo 'no VictoriaMetrics, which tests of remote write need: apt-get install --no-install-recommends victoria-metrics (and stop its service)'; exit 1; }
 
 FUZZTIME ?= 10s
-fuzz: ## Fuzz every parser and every state machine, each for FUZZTIME (10s)
+fuzz: ## Fuzz every parser and every state machine, each for FUZZTIME (10s; 10m takes four hours)
 	@grep -rlE --include=*_test.go --exclude-dir=distro '^func Fuzz' . | while read -r file; do \
 		for target in $$(grep -oE '^func Fuzz[A-Za-z]+' "$$file" | cut -d' ' -f2); do \
 			echo "==> $$target $$(dirname "$$file")"; \
@@ -127,14 +128,13 @@ bench: build ## Side by side with upstream: in process, as a whole process, at r
 	go run ./e2e/bench -limiter $(LIMITER_ARGS)
 	go run ./e2e/bench -loki $(LOKI_ARGS)
 
-soak: build victoria-metrics ## What takes hours: 50 rounds of every kill, an outage of 10 minutes, samplers beside upstream's, 10 minutes of every fuzz target
+soak: build victoria-metrics ## What takes hours: 50 rounds of every kill, an outage of 10 minutes, samplers beside upstream's
 	go run ./e2e/backends/cmd/build
 	@mkdir -p .work && rm -f .work/soak.md
 	SLUICE_SOAK_FULL=1 go test -tags e2e -count=1 -timeout 3h -v ./e2e/soak
 	SLUICE_SOAK_FULL=1 go test -tags e2e -count=1 -timeout 1h -run TestSampler -v ./e2e
 	SLUICE_COMPARE=2m go test -tags e2e -count=1 -timeout 1h -run '^TestSampling(Compare|Cost)$$' -v ./e2e
 	SLUICE_SOAK_ROUNDS=50 go test -tags e2e -count=1 -timeout 4h -run TestContainerLog -v ./e2e
-	$(MAKE) fuzz FUZZTIME=10m
 
 check: generate lint ## Nothing generated has drifted, modules are tidy, code is formatted and linted
 	@git diff --exit-code --stat -- $(GENERATED) || { echo 'generated files differ from builder-config.yaml, metadata.yaml, configs or deploy/kubernetes: run `make generate` and commit the result'; exit 1; }
