@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -279,38 +278,44 @@ func TestTimeoutCountsFromDelivery(t *testing.T) {
 	assert.Equal(t, []string{"0", "ab"}, next.bodies())
 }
 
-// Nor can the next line of another file come while one is refused, for filelog reads all files of a round before the next one: what is held does
-// not come out in pieces because of an outage.
-func TestTimeoutStandsStillWhileAnotherFileIsRefused(t *testing.T) {
-	next, other := &sink{}, logFile{path: podDir + "1.log"}
-	var open atomic.Bool
-	gate, err := consumer.NewLogs(func(ctx context.Context, ld plog.Logs) error {
-		if recordsOf(ld)[0].Path == other.path && !open.Load() {
-			return errBusy
-		}
-		return next.ConsumeLogs(ctx, ld)
-	})
-	require.NoError(t, err)
-	p := start(t, gate, options{cfg: func(c *Config) { c.PartialTimeout = time.Second }})
-	file := logFile{path: podPath}
-	send(t, p, file.batch(cri("out", "P", "a")))
-	done := make(chan struct{})
-	go func() {
-		assert.NoError(t, p.ConsumeLogs(context.Background(), other.batch(cri("out", "F", "0"))))
-		close(done)
-	}()
-	third := logFile{path: podDir + "2.log"}
-	for range 22 { // more of a file that is being read
-		time.Sleep(100 * time.Millisecond)
-		send(t, p, third.batch(cri("out", "F", "1")))
-	}
-	open.Store(true)
-	<-done
-	send(t, p, file.batch(cri("out", "F", "b")))
-	assert.Equal(t, []string{"0", "ab"}, next.bodies()[22:])
-	send(t, p, file.batch(cri("out", "P", "c")))
-	within(t, "what has no end comes out all the same", func() bool { return len(next.all()) > 24 })
-	assert.Equal(t, "c|timeout", next.bodies()[24])
+// The time is not over either while filelog has not got to the next line, which is there: it reads all files in rounds, and one of them may be
+// long in an outage and after it.
+func TestTimeoutWaitsForWhatIsNotRead(t *testing.T) {
+	inTime := options{cfg: func(c *Config) { c.PartialTimeout = 5 * pause }}
+	const enough = 20 * pause
+	next, n := &sink{}, newNode(t)
+	p := start(t, next, inTime)
+	n.write(cri("out", "P", "a"), cri("out", "F", "b"))
+	n.feed(t.Context(), p, n.live(), 1)
+	time.Sleep(enough)
+	assert.Empty(t, next.bodies())
+	n.drain(p, 10)
+	assert.Equal(t, []string{"ab"}, next.bodies())
+
+	// In the file that has taken its place.
+	n.write(cri("out", "P", "c"))
+	n.drain(p, 10)
+	tail := n.live()
+	path := tail.path
+	n.rotate()
+	tail.path = path // as it was read
+	n.write(cri("out", "F", "d"))
+	time.Sleep(enough)
+	assert.Equal(t, []string{"ab"}, next.bodies())
+	n.drain(p, 10)
+	assert.Equal(t, []string{"ab", "cd"}, next.bodies())
+
+	// Lines of the other stream are not what it waits for: when they have been read it comes out as it is. So does what has nothing after it.
+	n.write(cri("out", "P", "e"), cri("err", "F", "1"), cri("err", "F", "2"))
+	n.feed(t.Context(), p, n.live(), 1)
+	time.Sleep(enough)
+	n.feed(t.Context(), p, n.live(), 1)
+	within(t, "it is flushed", func() bool { return len(next.all()) == 4 })
+	n.drain(p, 10)
+	n.write(cri("out", "P", "f"))
+	n.drain(p, 10)
+	within(t, "it is flushed", func() bool { return len(next.all()) == 6 })
+	assert.Equal(t, []string{"1", "e|timeout", "2", "f|timeout"}, next.bodies()[2:])
 }
 
 // Each file of a rotated-twice chain waits for its predecessor's real end.

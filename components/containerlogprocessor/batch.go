@@ -168,6 +168,7 @@ func (b *batch) take(r *run, lr plog.LogRecord) bool {
 	f.lastTime = l.Time
 	s := &f.container.streams[l.Stream-1]
 	s.taken, s.lastRaw, s.lastOffset, s.lastSource = true, raw, offset, f.source
+	s.file, s.due = f, nil
 	text, at, attrs, out, mark := l.Content, l.Time, l.Attrs, complete, ""
 	if l.Partial || s.Held() {
 		b.counts.fragments++

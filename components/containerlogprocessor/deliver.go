@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/consumer/consumererror"
@@ -16,36 +15,6 @@ const (
 	firstDelay = 100 * time.Millisecond
 	lastDelay  = 5 * time.Second
 )
-
-// underway are the batches that are being handed on, and since when.
-type underway struct {
-	mu    sync.Mutex
-	since map[*batch]time.Time
-}
-
-func (u *underway) begin(b *batch, now time.Time) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.since[b] = now
-}
-
-func (u *underway) end(b *batch) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	delete(u.since, b)
-}
-
-// anySince tells whether one has been since that time or longer.
-func (u *underway) anySince(since time.Time) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	for _, begun := range u.since {
-		if !begun.After(since) {
-			return true
-		}
-	}
-	return false
-}
 
 // deliver hands records on until they are accepted. When the context ends before that, because the receiver stops, they go to the
 // storage: filelog moves the file's offset whatever we answer, so an error would lose them. What the locked containers hold back is

@@ -90,6 +90,9 @@ type stream struct {
 	lastRaw    string
 	lastOffset int64
 	lastSource uint64
+	// file has the last line; due is its tail when the time of the held record was first found to be over, nil before.
+	file *file
+	due  *join.Position
 	// stored: the storage says that something is held or continued.
 	stored bool
 }

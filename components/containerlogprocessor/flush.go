@@ -48,8 +48,7 @@ func (p *containerlog) restore(stored []storedContainer) (evicted []*container) 
 
 // flushInTime sends records whose end does not come, and forgets files that are gone.
 func (p *containerlog) flushInTime(ctx context.Context) {
-	tick := min(max(p.cfg.PartialTimeout/5, pause), time.Second)
-	ticker := time.NewTicker(tick)
+	ticker := time.NewTicker(min(max(p.cfg.PartialTimeout/5, pause), time.Second))
 	defer ticker.Stop()
 	var ready, swept time.Time // before ready no line could come
 	for {
@@ -66,10 +65,6 @@ func (p *containerlog) flushInTime(ctx context.Context) {
 		now := p.now()
 		if ready.IsZero() {
 			ready, swept = now, now
-		}
-		// filelog reads on when a whole round of files has been taken: while one is refused or held up, no other one's next line can come.
-		if p.underway.anySince(now.Add(-tick)) {
-			ready = now
 		}
 		if now.Sub(ready) >= p.cfg.PartialTimeout {
 			p.flushExpired(ctx, now.Add(-p.cfg.PartialTimeout))
@@ -92,10 +87,29 @@ func (p *containerlog) flushExpired(ctx context.Context, before time.Time) {
 		if c.aside.Load() || p.isDeferred(c) {
 			return true // its next line is in the storage
 		}
+		over := map[*stream]bool{}
+		for i := range c.streams {
+			if s := &c.streams[i]; s.Held() && s.Touched.Before(before) && !s.remainder() {
+				over[s] = !s.behind()
+			}
+		}
 		ctx, cancel := context.WithTimeout(ctx, attempt)
 		defer cancel()
-		return p.flush(ctx, c, partialTimeout, func(s *stream) bool { return s.Touched.Before(before) && !s.remainder() }) == nil
+		return p.flush(ctx, c, partialTimeout, func(s *stream) bool { return over[s] }) == nil
 	})
+}
+
+// behind tells whether the next line may be there and filelog has not got to it: it reads all files in rounds, of which one is long in an outage and
+// after it. It is not when the file has been read on since it was first asked.
+func (s *stream) behind() bool {
+	if s.file == nil { // as before a restart
+		return false
+	}
+	tail := s.file.tail.Load()
+	if s.due == nil {
+		s.due = tail
+	}
+	return tail != nil && s.due == tail && unread(s.file.path, *tail)
 }
 
 // flushAll sends, at shutdown, what the storage does not have, if it is taken soon.

@@ -33,8 +33,6 @@ type containerlog struct {
 	heldRecords atomic.Int64
 	holders     sync.Map // *container that hold something: struct{}
 
-	underway underway
-
 	// restored is closed when the records that a run before this one had to leave behind have been delivered; deferred are the lines it
 	// left behind, by container, not written any more from then on, and order the same in their order; first is closed when filelog reads.
 	restored  chan struct{}
@@ -47,7 +45,7 @@ type containerlog struct {
 }
 
 func newProcessor(set processor.Settings, cfg *Config, next consumer.Logs) (*containerlog, error) {
-	p := &containerlog{cfg: cfg, id: set.ID, next: next, now: time.Now, restored: make(chan struct{}), first: make(chan struct{}), deferred: map[string][]*deferredLines{}, underway: underway{since: map[*batch]time.Time{}}, stop: func() {}}
+	p := &containerlog{cfg: cfg, id: set.ID, next: next, now: time.Now, restored: make(chan struct{}), first: make(chan struct{}), deferred: map[string][]*deferredLines{}, stop: func() {}}
 	var err error
 	if p.files, err = newCache(cfg.MaxFiles, p.identify); err != nil {
 		return nil, err
@@ -114,9 +112,7 @@ func (p *containerlog) take(ctx context.Context, b *batch) error {
 	}
 	b.prune()
 	p.account(b.containers)
-	p.underway.begin(b, p.now())
 	err := p.deliver(ctx, b.logs, b.containers)
-	p.underway.end(b)
 	if err == nil || consumererror.IsPermanent(err) {
 		b.finish()
 	}

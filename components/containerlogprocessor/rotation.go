@@ -72,6 +72,27 @@ func (p *containerlog) awaitRotated(ctx context.Context, f *file, first join.Pos
 	return true
 }
 
+// unread tells whether there is more in the file after the line, or in the one that has taken its name since.
+func unread(path string, tail join.Position) bool {
+	own := locate(path, tail)
+	if own == nil {
+		return false
+	}
+	defer own.Close()
+	info, err := own.Stat()
+	if err != nil {
+		return false
+	}
+	if info.Size() > tail.Offset+int64(tail.Length+len("\r\n")) {
+		return true
+	}
+	if own.Name() == path {
+		return false
+	}
+	info, err = os.Stat(path)
+	return err == nil && info.Size() > 0
+}
+
 // predecessor opens the file whose lines came just before those of path, nil if there is none.
 func predecessor(path string) *os.File {
 	before := logpath.Predecessor(path, siblings(path))
