@@ -67,14 +67,14 @@ test: build ## Unit tests, race tests of our packages, the binary under every sh
 	go test -tags e2e -count=1 -timeout 10m ./e2e/smoke
 	go test -tags e2e -count=1 -timeout 10m -short ./deploy/kubernetes
 
-# How many tests of ./e2e run at a time, beside those of one other package: they mostly wait. The soak rig and the benchmarks measure, and stay alone.
+# How many tests of ./e2e run at a time, beside those of one other package: they mostly wait. The image's tests compile, the soak rig and the benchmarks measure: they stay alone.
 E2E_LANES ?= 2
 e2e: browser victoria-metrics build image ## End to end on real servers and in a browser (root, or unprivileged user namespaces)
 	go run ./e2e/backends/cmd/build
-	SLUICE_E2E_LANES=$(E2E_LANES) go test -tags e2e -count=1 -timeout 45m -p 2 ./e2e ./e2e/image ./e2e/backends ./e2e/harness ./deploy/kubernetes ./deploy/operator \
+	SLUICE_E2E_LANES=$(E2E_LANES) go test -tags e2e -count=1 -timeout 45m -p 2 ./e2e ./e2e/backends ./e2e/harness ./deploy/kubernetes ./deploy/operator \
 		./components/cardinalitylimiterprocessor/internal/page ./components/lokihintprocessor/internal/lokimodel ./components/lokihintprocessor/cmd/lokihint
 	@mkdir -p .work && rm -f .work/soak-short*
-	SLUICE_SOAK_REPORT=$(CURDIR)/.work/soak-short.md go test -tags e2e -count=1 -timeout 45m -p 1 ./e2e/soak ./e2e/bench
+	SLUICE_SOAK_REPORT=$(CURDIR)/.work/soak-short.md go test -tags e2e -count=1 -timeout 45m -p 1 ./e2e/image ./e2e/soak ./e2e/bench
 
 e2e-image: image ## Only what `make e2e` says of the image: its content, that it runs, that two checkouts make the same one
 	go test -tags e2e -count=1 -timeout 20m ./e2e/image
@@ -82,7 +82,7 @@ e2e-image: image ## Only what `make e2e` says of the image: its content, that it
 e2e-cluster: cluster ## The whole thing in a Kubernetes that the tests boot (root), or in yours: e2e/cluster/README.md
 	go test -tags e2e -count=1 -timeout 30m -v ./e2e/cluster
 
-# What the cluster is made of, the first time for half an hour. What a node needs, a cluster of one's own brings along.
+# What the cluster is made of; compiling it takes half an hour, less after `make e2e`. What a node needs, a cluster of one's own brings along.
 .PHONY: cluster node
 cluster: node image
 	go run ./e2e/backends/cmd/build $(if $(SLUICE_CLUSTER_KUBECONFIG),jaeger kubectl loki prometheus targetallocator,-all)

@@ -281,41 +281,61 @@ func TestTimeoutCountsFromDelivery(t *testing.T) {
 // The time is not over either while filelog has not got to the next line, which is there: it reads all files in rounds, and one of them may be
 // long in an outage and after it.
 func TestTimeoutWaitsForWhatIsNotRead(t *testing.T) {
-	inTime := options{cfg: func(c *Config) { c.PartialTimeout = 5 * pause }}
-	const enough = 20 * pause
 	next, n := &sink{}, newNode(t)
-	p := start(t, next, inTime)
+	p := start(t, next, options{cfg: func(c *Config) { c.PartialTimeout = time.Hour }})
+	expire := func() { p.flushExpired(t.Context(), p.now().Add(2*time.Hour)) }
+	f := func(want ...string) {
+		t.Helper()
+		expire()
+		assert.Equal(t, want, next.bodies())
+		next.mu.Lock()
+		next.records = nil
+		next.mu.Unlock()
+	}
 	n.write(cri("out", "P", "a"), cri("out", "F", "b"))
 	n.feed(t.Context(), p, n.live(), 1)
-	time.Sleep(enough)
-	assert.Empty(t, next.bodies())
+	f([]string{}...)
 	n.drain(p, 10)
-	assert.Equal(t, []string{"ab"}, next.bodies())
+	f("ab")
 
-	// In the file that has taken its place.
-	n.write(cri("out", "P", "c"))
-	n.drain(p, 10)
-	tail := n.live()
-	path := tail.path
-	n.rotate()
-	tail.path = path // as it was read
-	n.write(cri("out", "F", "d"))
-	time.Sleep(enough)
-	assert.Equal(t, []string{"ab"}, next.bodies())
-	n.drain(p, 10)
-	assert.Equal(t, []string{"ab", "cd"}, next.bodies())
+	// In the file that has taken its place; the old one was read before its name was another one, or after.
+	for end, before := range map[string]bool{"d": true, "D": false} {
+		n.write(cri("out", "P", "c"))
+		old, live := n.live(), n.live().path
+		n.rotate()
+		rotated := old.path
+		if before {
+			old.path = live
+		}
+		n.feed(t.Context(), p, old, 1)
+		old.path = rotated
+		n.write(cri("out", "F", end))
+		f([]string{}...)
+		n.drain(p, 10)
+		f("c" + end)
+		n.checkpoint()
+	}
 
-	// Lines of the other stream are not what it waits for: when they have been read it comes out as it is. So does what has nothing after it.
+	// Lines of the other stream are not what it waits for: when filelog has read on it comes out as it is. So does what has nothing after it.
 	n.write(cri("out", "P", "e"), cri("err", "F", "1"), cri("err", "F", "2"))
 	n.feed(t.Context(), p, n.live(), 1)
-	time.Sleep(enough)
+	f([]string{}...)
 	n.feed(t.Context(), p, n.live(), 1)
-	within(t, "it is flushed", func() bool { return len(next.all()) == 4 })
+	f("1", "e|timeout")
 	n.drain(p, 10)
 	n.write(cri("out", "P", "f"))
 	n.drain(p, 10)
-	within(t, "it is flushed", func() bool { return len(next.all()) == 6 })
-	assert.Equal(t, []string{"1", "e|timeout", "2", "f|timeout"}, next.bodies()[2:])
+	f("2", "f|timeout")
+
+	// Nor does it depend on what is remembered of the file.
+	n.write(cri("out", "F", "g"), cri("out", "P", "h"))
+	n.drain(p, 10)
+	p.files.mu.Lock()
+	p.files.files.Remove(n.live().path)
+	p.files.mu.Unlock()
+	n.write(cri("err", "F", "3"))
+	n.drain(p, 10)
+	f("g|last", "3", "h|timeout")
 }
 
 // Each file of a rotated-twice chain waits for its predecessor's real end.

@@ -168,7 +168,7 @@ func (b *batch) take(r *run, lr plog.LogRecord) bool {
 	f.lastTime = l.Time
 	s := &f.container.streams[l.Stream-1]
 	s.taken, s.lastRaw, s.lastOffset, s.lastSource = true, raw, offset, f.source
-	s.file, s.due = f, nil
+	s.due = nil
 	text, at, attrs, out, mark := l.Content, l.Time, l.Attrs, complete, ""
 	if l.Partial || s.Held() {
 		b.counts.fragments++
@@ -240,6 +240,7 @@ func (b *batch) finish() {
 		if r.lastRaw != "" {
 			tail := join.At(r.lastOffset, r.lastRaw)
 			r.file.tail.Store(&tail)
+			r.file.container.file = r.file
 		}
 		if r.newest > 0 {
 			b.p.tel.lag(b.p.now().Sub(time.Unix(0, r.newest)))

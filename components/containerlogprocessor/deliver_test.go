@@ -286,19 +286,22 @@ func TestMaxHeldSize(t *testing.T) {
 	assert.Contains(t, next.bodies(), "goes on")
 }
 
-// What holds too much and does not end is sent in pieces in time, also while others wait for that.
+// What holds too much is sent in pieces in time, also when its end is there and not read: filelog does not read on while others wait for room.
 func TestRoomIsMadeInTime(t *testing.T) {
 	next := &sink{}
 	p := start(t, next, options{cfg: func(c *Config) {
 		c.MaxRecordSize, c.MaxHeldSize, c.PartialTimeout = 1024, 1024, 5*pause
 	}})
-	holder, second, other := logFile{path: podPath}, logFile{path: podDir + "1.log"}, logFile{path: podDir + "2.log"}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	for _, f := range []*logFile{&holder, &second, &other} {
-		require.NoError(t, p.ConsumeLogs(ctx, f.batch(cri("out", "P", strings.Repeat("h", 1000)))))
+	for range 2 {
+		n := newNode(t)
+		n.write(cri("out", "P", strings.Repeat("h", 1000)), cri("out", "F", ""))
+		n.feed(ctx, p, n.live(), 1)
 	}
-	require.NoError(t, ctx.Err())
-	within(t, "nothing is held", func() bool { return p.heldRecords.Load() == 0 })
-	assert.Len(t, next.bodies(), 3)
+	require.GreaterOrEqual(t, p.heldBytes.Load(), int64(1024))
+	other := logFile{path: podDir + "2.log"}
+	require.NoError(t, p.ConsumeLogs(ctx, other.batch(cri("out", "F", "waits"))))
+	require.NoError(t, ctx.Err(), "nobody made room")
+	assert.Contains(t, next.bodies(), "waits")
 }

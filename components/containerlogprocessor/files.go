@@ -67,7 +67,8 @@ type container struct {
 	resource pcommon.Map
 	lock     chan struct{}
 
-	gone    bool // guarded by lock: evicted, look it up again
+	gone    bool  // guarded by lock: evicted, look it up again
+	file    *file // guarded by lock: the last line taken was its; nil before the first one
 	streams [2]stream
 	slot    int  // its place in the storage, -1 for none
 	dirty   bool // the storage must learn of it
@@ -90,9 +91,8 @@ type stream struct {
 	lastRaw    string
 	lastOffset int64
 	lastSource uint64
-	// file has the last line; due is its tail when the time of the held record was first found to be over, nil before.
-	file *file
-	due  *join.Position
+	// due is the last line of the container when the time of the held record was first found to be over, nil before.
+	due *join.Position
 	// stored: the storage says that something is held or continued.
 	stored bool
 }

@@ -90,7 +90,7 @@ func (p *containerlog) flushExpired(ctx context.Context, before time.Time) {
 		over := map[*stream]bool{}
 		for i := range c.streams {
 			if s := &c.streams[i]; s.Held() && s.Touched.Before(before) && !s.remainder() {
-				over[s] = !s.behind()
+				over[s] = p.heldBytes.Load() >= int64(p.cfg.MaxHeldSize) || !c.behind(s)
 			}
 		}
 		ctx, cancel := context.WithTimeout(ctx, attempt)
@@ -99,17 +99,17 @@ func (p *containerlog) flushExpired(ctx context.Context, before time.Time) {
 	})
 }
 
-// behind tells whether the next line may be there and filelog has not got to it: it reads all files in rounds, of which one is long in an outage and
-// after it. It is not when the file has been read on since it was first asked.
-func (s *stream) behind() bool {
-	if s.file == nil { // as before a restart
+// behind tells whether the next line of the stream may be there, and filelog has not got to it: it reads files in rounds, and a round may be long in
+// an outage and after it. Once filelog has read on in the container's files it is not behind. The container is locked.
+func (c *container) behind(s *stream) bool {
+	if c.file == nil { // nothing was read since the start
 		return false
 	}
-	tail := s.file.tail.Load()
+	last := c.file.tail.Load()
 	if s.due == nil {
-		s.due = tail
+		s.due = last
 	}
-	return tail != nil && s.due == tail && unread(s.file.path, *tail)
+	return s.due == last && unread(c.file.path, *last)
 }
 
 // flushAll sends, at shutdown, what the storage does not have, if it is taken soon.

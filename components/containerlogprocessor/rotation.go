@@ -72,7 +72,7 @@ func (p *containerlog) awaitRotated(ctx context.Context, f *file, first join.Pos
 	return true
 }
 
-// unread tells whether there is more in the file after the line, or in the one that has taken its name since.
+// unread tells whether there is more in the file after the line, or in the live one when that was rotated.
 func unread(path string, tail join.Position) bool {
 	own := locate(path, tail)
 	if own == nil {
@@ -86,10 +86,14 @@ func unread(path string, tail join.Position) bool {
 	if info.Size() > tail.Offset+int64(tail.Length+len("\r\n")) {
 		return true
 	}
-	if own.Name() == path {
+	live := path
+	if id, ok := logpath.Parse(path); ok {
+		live = filepath.Join(filepath.Dir(path), filepath.Base(id.Current))
+	}
+	if own.Name() == live {
 		return false
 	}
-	info, err = os.Stat(path)
+	info, err = os.Stat(live)
 	return err == nil && info.Size() > 0
 }
 

@@ -30,7 +30,7 @@ func rounds(t *testing.T) int {
 // calm is how long a round is quiet at most.
 func calm() time.Duration {
 	if full() {
-		return 20 * time.Second // each kill repeats what was on its way: at one every ten seconds 1.2 % of the scrapes once
+		return 20 * time.Second // each kill repeats what is on its way: with 8 s here that was up to 1.2 % of the scrapes
 	}
 	return 2 * time.Second
 }
